@@ -1,0 +1,27 @@
+/*
+ * Requests that wait. A read of `wait` is kept here until its run has ended or its draft has come to
+ * rest, and answered by whoever sees that; no thread blocks. The condition is a function of the request and of
+ * durable state, so that a request that the kernel sends again after a restart waits on or is
+ * answered as if nothing had happened.
+ */
+#ifndef KEXEC_MOUNT_PARK_H
+#define KEXEC_MOUNT_PARK_H
+
+#define FUSE_USE_VERSION 35
+#include <fuse_lowlevel.h>
+#include "fs/mount/mount.h"
+
+int park_start(struct mount *m);
+/*
+ * The threads of the loop have ended. Nothing is answered any more; what waits is sent again to the next
+ * server (or ends with the mount).
+ */
+void park_stop(struct mount *m);
+/* Answer this read of runs/<run>/wait at once or later. Takes the request over. */
+void park_wait(const struct call *c, fuse_req_t req, int64_t run, size_t size, off_t at);
+/* A run has changed: answer those whose time has come. Any thread, no lock held. */
+void park_wake(struct mount *m, int64_t run);
+/* Would a read of `wait` return now? */
+bool park_ready(const struct call *c, int64_t run);
+
+#endif
