@@ -337,7 +337,7 @@ static int open_descriptors(const struct options_given *o, int ready, struct why
 static struct start start_of(const struct options_given *o, const char *program)
 {
 	return (struct start){.program = program, .state = o->state, .config = o->config, .mountpoint = o->mountpoint,
-		.user = o->user, .foreground = o->foreground};
+		.user = o->user};
 }
 
 static void detach(void)

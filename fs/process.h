@@ -30,7 +30,6 @@ struct start {
 	const char *config;     /* path or NULL */
 	const char *mountpoint; /* absolute */
 	const char *user;       /* -o user=, or NULL */
-	bool foreground;
 };
 
 /* argv for one of our processes: mode is "--server", "--notifier", "--keeper" or "--compatible". */
@@ -43,7 +42,7 @@ int compatible_main(const struct start *s); /* 0: this binary can take over the 
 
 /* mount/session.c: getting and ending the kernel's side, without libfuse. */
 struct mount_options {
-	bool allow_other, read_only_ignored;
+	bool allow_other;
 };
 int session_mount(const char *mountpoint, const struct mount_options *o, int *fd, struct why *why);
 int session_unmount(const char *mountpoint); /* lazily; runs fusermount3 where we are not root */

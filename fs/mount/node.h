@@ -74,7 +74,6 @@ struct call {
 
 enum node_row_flags {
 	NODE_HIDDEN = 1 << 0,    /* found by name, not listed */
-	NODE_DIRECT = 1 << 1,    /* opened direct_io: rendered anew at each read */
 	NODE_WAITS = 1 << 2,     /* a read is parked until the run has ended */
 	NODE_TREE = 1 << 3,      /* root of a stored tree, see `backing` */
 	NODE_WRITABLE = 1 << 4,  /* the stored tree may be changed through it (drafts, knowledge) */

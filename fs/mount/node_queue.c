@@ -92,26 +92,32 @@ static int see_any(void *arg, const struct io_entry *entry)
 	return 1;
 }
 
-int draft_drop(const struct call *c, struct ref dir, struct ref r)
+/* Throw a draft away; with what is in it only where that is what was asked for. */
+int draft_throw_away(const struct call *c, int64_t run, bool full)
 {
 	struct mount *m = c->mount;
 	char path[ENGINE_PATH_MAX];
 	bool any = false;
 
-	(void)dir;
 	pthread_rwlock_wrlock(&m->gate);
-	bool frozen = drafts_frozen(m, r.id);
+	bool frozen = drafts_frozen(m, run);
 
-	if (!frozen)
-		io_walk(m->state_dirfd, engine_source_path(path, r.id), 1, see_any, &any);
+	if (!frozen && !full)
+		io_walk(m->state_dirfd, engine_source_path(path, run), 1, see_any, &any);
 	int rc = frozen ? -ENOENT : any ? -ENOTEMPTY : 0;
 
 	if (rc == 0)
-		rc = engine_draft_drop(m->engine, c->key, r.id);
+		rc = engine_draft_drop(m->engine, c->key, run);
 	pthread_rwlock_unlock(&m->gate);
 	if (rc == 0)
-		drafts_forget(m, r.id);
+		drafts_forget(m, run);
 	return rc;
+}
+
+int draft_drop(const struct call *c, struct ref dir, struct ref r)
+{
+	(void)dir;
+	return draft_throw_away(c, r.id, false);
 }
 
 int draft_move(const struct call *c, struct ref r, struct ref from, struct ref to, const char *to_name)

@@ -22,6 +22,7 @@ int queue_find(const struct call *c, struct ref dir, const char *name, struct re
 int queue_list(const struct call *c, struct ref dir, int64_t after, node_sink *sink, void *arg);
 int queue_make(const struct call *c, struct ref dir, const char *name, struct ref *out);
 int draft_backing(const struct call *c, struct ref r, char *path, size_t size);
+int draft_throw_away(const struct call *c, int64_t run, bool full);
 int draft_drop(const struct call *c, struct ref dir, struct ref r);
 int draft_move(const struct call *c, struct ref r, struct ref from, struct ref to, const char *to_name);
 

@@ -176,17 +176,20 @@ int run_ctl_render(const struct call *c, struct ref r, struct strbuf *out)
 	return rc;
 }
 
-/* A draft's words concern the folder, which is the mount's; all others are the engine's. */
+/* `submit` and `drop` concern the folder, which is the mount's; all other words are the engine's. */
+static bool folder_word(const char *word)
+{
+	return strcmp(word, "submit") == 0 || strcmp(word, "drop") == 0;
+}
+
 static int draft_command(const struct call *c, int64_t run, int argc, char *const argv[], struct why *why)
 {
 	if (argc != 1)
 		return why_set(why, EINVAL, _("`%s` takes no argument"), argv[0]);
-	if (strcmp(argv[0], "submit") == 0) {
-		drafts_ask_and_wait(c->mount, run);
-		return 0;
-	}
-	return why_set(why, EBUSY, _("`%s` is not valid in a draft: write `submit`, or remove the folder from queue/"),
-		argv[0]);
+	if (strcmp(argv[0], "drop") == 0)
+		return draft_throw_away(c, run, true);
+	drafts_ask_and_wait(c->mount, run);
+	return 0;
 }
 
 int run_ctl_command(const struct call *c, struct ref r, int argc, char *const argv[], struct why *why)
@@ -196,12 +199,12 @@ int run_ctl_command(const struct call *c, struct ref r, int argc, char *const ar
 	bool draft = rc == 0 && run.state == RUN_DRAFT;
 
 	run_release(&run);
+	if (c->again && !draft && argc == 1 && folder_word(argv[0]))
+		return 0; /* it was a draft when the word was taken the first time */
 	if (rc != 0)
 		return rc;
-	if (draft && strcmp(argv[0], "submit") == 0)
+	if (draft && folder_word(argv[0]))
 		return draft_command(c, r.id, argc, argv, why);
-	if (c->again && argc == 1 && strcmp(argv[0], "submit") == 0)
-		return 0; /* it was a draft when the word was taken the first time */
 	return engine_command(c->mount->engine, c->key, r.id, argc, argv, why);
 }
 

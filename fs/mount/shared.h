@@ -36,12 +36,6 @@
 #define UNIQUE_RESEND (UINT64_C(1) << 63)
 #define UNIQUE_KEY(u) ((u) & ~UNIQUE_RESEND)
 
-/* Which request a thread has in hand. The receive buffer itself lies in shared memory, so that on
- * kernels that cannot send again, a new server answers what the dead one had read. */
-struct shared_thread {
-	_Atomic uint64_t unique; /* as received, 0 = none */
-};
-
 enum journal_state { JOURNAL_FREE, JOURNAL_STARTED, JOURNAL_DONE };
 enum journal_op { JOP_NONE, JOP_CREATE, JOP_MKDIR, JOP_SYMLINK, JOP_LINK, JOP_UNLINK, JOP_RMDIR, JOP_RENAME };
 
@@ -144,12 +138,10 @@ struct shared {
 	_Atomic uint32_t notifier_doing; /* enum event_kind of the system call it is in */
 	_Atomic uint64_t notifier_child;  /* `child` of the event it carries out */
 	_Atomic int64_t version_told; /* engine version up to which events were queued */
-	_Atomic uint64_t heartbeat_ns;
 	_Atomic uint32_t stopping;
 	uint32_t node_free;        /* slot + 1 */
 	uint32_t node_top;         /* slots ever used */
 	_Atomic uint64_t ring_head, ring_tail;
-	struct shared_thread thread[SHARED_THREADS];
 	/* Keys apart from the records: every reply looks for its own. Unique without the resend bit, 0 =
 	 * free, all ones = being filled. */
 	_Atomic uint64_t journal_key[SHARED_JOURNAL];

@@ -42,6 +42,14 @@ ok rm -r "$q/taken"
 assert_absent "$M/runs/taken-2"
 assert_eq "$(readlink "$M/latest/taken")" ../runs/taken
 
+t "the word drop throws a draft away, with what is in it"
+ok mkdir "$q/thrown"
+echo 1 >"$q/thrown/file"
+assert_match "$(cat "$M/latest/thrown/ctl")" '^drop '
+ok bash -c "echo drop >'$M/runs/thrown/ctl'"
+assert_absent "$M/runs/thrown"
+assert_absent "$q/thrown"
+
 t "a dot-named folder has no run until renamed"
 ok mkdir "$q/.stage"
 assert_eq "$(ls "$M/runs" | grep -c stage)" 0
@@ -94,32 +102,32 @@ assert_match "$second" '^語+-2$'
 ok rmdir "$q/$long"
 
 t "a draft is an ordinary folder: what was written is read back"
-make_notebook_folder "$T/in/work"
-rm "$T/in/work/main.py"
-mv "$T/in/work/helper.py" "$T/in/work/notes.txt" # a single .py would be runnable
-ok cp -r "$T/in/work" "$q/work"
-assert_same_tree "$T/in/work" "$q/work"
-ok truncate -s 10 "$q/work/notes.txt"
-assert_eq "$(stat -c %s "$q/work/notes.txt")" 10
-ok sh -c "echo appended >> '$q/work/notes.txt'"
-assert_eq "$(tail -c 9 "$q/work/notes.txt")" appended
-ok ln -s notes.txt "$q/work/link"
-assert_eq "$(readlink "$q/work/link")" notes.txt
-ok touch -d 2001-02-03T04:05:06Z "$q/work/notes.txt"
-assert_eq "$(stat -c %Y "$q/work/notes.txt")" 981173106
-assert_call ENOTEMPTY 'os.rmdir(a[0])' "$q/work"
-assert_call EEXIST 'os.open(a[0], os.O_CREAT | os.O_EXCL)' "$q/work/notes.txt"
-assert_call OK 'f = os.open(a[0], os.O_RDWR); os.unlink(a[0]); os.write(f, b"still"); os.lseek(f, 0, 0); assert os.read(f, 5) == b"still"' "$q/work/data/empty"
-assert_call OK 'f = open(a[0], "w"); f.write("x"); f.flush(); os.fsync(f.fileno()); d = os.open(a[1], os.O_RDONLY); os.fsync(d)' "$q/work/synced" "$q/work"
+make_notebook_folder "$T/in/plain"
+rm "$T/in/plain/main.py"
+mv "$T/in/plain/helper.py" "$T/in/plain/notes.txt" # a single .py would be runnable
+ok cp -r "$T/in/plain" "$q/plain"
+assert_same_tree "$T/in/plain" "$q/plain"
+ok truncate -s 10 "$q/plain/notes.txt"
+assert_eq "$(stat -c %s "$q/plain/notes.txt")" 10
+ok sh -c "echo appended >> '$q/plain/notes.txt'"
+assert_eq "$(tail -c 9 "$q/plain/notes.txt")" appended
+ok ln -s notes.txt "$q/plain/link"
+assert_eq "$(readlink "$q/plain/link")" notes.txt
+ok touch -d 2001-02-03T04:05:06Z "$q/plain/notes.txt"
+assert_eq "$(stat -c %Y "$q/plain/notes.txt")" 981173106
+assert_call ENOTEMPTY 'os.rmdir(a[0])' "$q/plain"
+assert_call EEXIST 'os.open(a[0], os.O_CREAT | os.O_EXCL)' "$q/plain/notes.txt"
+assert_call OK 'f = os.open(a[0], os.O_RDWR); os.unlink(a[0]); os.write(f, b"still"); os.lseek(f, 0, 0); assert os.read(f, 5) == b"still"' "$q/plain/data/empty"
+assert_call OK 'f = open(a[0], "w"); f.write("x"); f.flush(); os.fsync(f.fileno()); d = os.open(a[1], os.O_RDONLY); os.fsync(d)' "$q/plain/synced" "$q/plain"
 
 t "explicit submission of something not runnable is rejected and loses nothing"
-ok touch "$q/work/.submit"
-wait_for is_state work rejected
-assert_match "$(cat "$M/runs/work/validation.txt")" '.'
-assert_exists "$M/runs/work/source/data/blob.bin"
-assert_absent "$M/runs/work/source/.submit"
-assert_absent "$q/work"
+ok touch "$q/plain/.submit"
+wait_for is_state plain rejected
+assert_match "$(cat "$M/runs/plain/validation.txt")" '.'
+assert_exists "$M/runs/plain/source/data/blob.bin"
+assert_absent "$M/runs/plain/source/.submit"
+assert_absent "$q/plain"
 
 t "queue/ and latest/ list what is there"
 assert_match "$(ls "$q")" '^d$'
-assert_match "$(ls "$M/latest")" '^work$'
+assert_match "$(ls "$M/latest")" '^plain$'
