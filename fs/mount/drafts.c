@@ -27,6 +27,7 @@ struct drafts {
 	pthread_t thread;
 	bool stop, running;
 	int64_t next[SHARED_DRAFTS]; /* CLOCK_BOOTTIME when the door looks at that record again */
+	int64_t judged_change[SHARED_DRAFTS]; /* changed_ns of what the last verdict was about */
 };
 
 /* ---- Facts as they happen: FUSE threads ---- */
@@ -159,14 +160,22 @@ void drafts_ask_and_wait(struct mount *m, int64_t run)
 	pthread_mutex_unlock(&t->lock);
 }
 
-bool drafts_moving(struct mount *m, int64_t run, int64_t since_ns)
+bool drafts_quiet(struct mount *m, int64_t run, int64_t quiet_ns)
 {
-	pthread_mutex_lock(&m->drafts->lock);
-	const struct shared_draft *d = draft_slot(m->shared, run);
-	bool moving = d && ((atomic_load(&d->flags) & (DRAFT_ASKED | DRAFT_FROZEN)) || atomic_load(&d->changed_ns) > since_ns);
+	struct drafts *t = m->drafts;
+	bool quiet = true;
 
-	pthread_mutex_unlock(&m->drafts->lock);
-	return moving;
+	pthread_mutex_lock(&t->lock);
+	const struct shared_draft *d = draft_slot(m->shared, run);
+
+	if (d) {
+		int64_t changed = atomic_load(&d->changed_ns);
+
+		quiet = !(atomic_load(&d->flags) & (DRAFT_ASKED | DRAFT_FROZEN)) &&
+			t->judged_change[d - m->shared->draft] == changed && clock_boot_ns() - changed >= quiet_ns;
+	}
+	pthread_mutex_unlock(&t->lock);
+	return quiet;
 }
 
 void drafts_wound(struct mount *m, int64_t run, uint64_t key, bool killed)
@@ -337,6 +346,9 @@ static int64_t judge(struct mount *m, struct shared_draft *d)
 	if (v.action == DOOR_SUBMIT || v.action == DOOR_REJECT)
 		return submit(m, d, &f);
 	note(m, id, &v, detail.buf);
+	pthread_mutex_lock(&m->drafts->lock);
+	m->drafts->judged_change[d - m->shared->draft] = f.changed_ns;
+	pthread_mutex_unlock(&m->drafts->lock);
 	return v.action == DOOR_REST ? NEVER : v.next_ns;
 }
 

@@ -25,8 +25,8 @@ void drafts_ask(struct mount *m, int64_t run);      /* submit at once */
 /* The same, and wait until it has been submitted or judged otherwise, at most a few seconds: who asked
  * finds the name free when the call returns. */
 void drafts_ask_and_wait(struct mount *m, int64_t run);
-/* Is the draft still being judged: asked for, or changed since that time (CLOCK_BOOTTIME)? */
-bool drafts_moving(struct mount *m, int64_t run, int64_t since_ns);
+/* Has the door judged the draft as it is now, is nothing asked of it, and is its last change quiet_ns ago? */
+bool drafts_quiet(struct mount *m, int64_t run, int64_t quiet_ns);
 bool drafts_frozen(struct mount *m, int64_t run);
 /* `key` names a file (see file_key in files.c): its last write was refused or its writer was killed. */
 void drafts_wound(struct mount *m, int64_t run, uint64_t key, bool killed);

@@ -43,7 +43,7 @@ bool park_ready(const struct call *c, int64_t id)
 		ready = run_state_final(run.state);
 	if (run.state == RUN_DRAFT && !ready)
 		ready = engine_draft_resting(m->engine, id, &since) && clock_boot_ns() - since >= REST_NS &&
-			!drafts_moving(m, id, since);
+			drafts_quiet(m, id, REST_NS);
 	run_release(&run);
 	return ready;
 }

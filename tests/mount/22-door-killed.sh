@@ -84,6 +84,21 @@ ok touch "$q/odd/.submit"
 wait_for -n 30 is_final odd
 assert_eq "$(state_of odd)" complete
 
+t "so does one that went on after the refusal, in any order of its files"
+mkdir "$q/first"
+notok "$PY" -c '
+import os, sys
+try:
+    os.mkfifo(sys.argv[1] + "/pipe")
+except PermissionError as e:
+    refused = e
+for name in ("main.py", "more.py"):
+    with open(sys.argv[1] + "/" + name, "w") as f:
+        f.write("print(1)\n")
+sys.exit(str(refused))' "$q/first"
+assert_eq "$(final_state first 40)" draft
+assert_match "$(cat "$M/runs/first/status")" 'refused'
+
 t "with \"submit\": \"explicit\" nothing goes by itself"
 stop_kexec
 config '{"submit": "explicit"}'
