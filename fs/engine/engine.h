@@ -92,6 +92,9 @@ int engine_changed_since(struct engine *e, int64_t version, int (*each)(void *ar
 
 /* JSON lines of the run's state changes. */
 int engine_events(struct engine *e, int64_t run, struct strbuf *out);
+/* When the newest of them were, at most `max`, in their order: for durations, which the wall clock times
+ * of engine_events() cannot tell when somebody turned the clock. wall_ns 0: not known. The count. */
+int engine_event_stamps(struct engine *e, int64_t run, struct stamp *out, int max);
 /* alerts (JSON lines, newest last, at most 1,000). */
 int engine_alerts(struct engine *e, struct strbuf *out);
 

@@ -391,15 +391,14 @@ static const struct field run_fields[] = {RUN_FIELDS(FIELD)};
 /* Enumerations are stored through int. */
 _Static_assert(sizeof(enum run_state) == sizeof(int), "enum size");
 
-static void stamp_bind(struct db_query *q, int at, const struct stamp *stamp, char buf[96])
+/* NULL for never. */
+static const char *stamp_text(const struct stamp *stamp, char buf[96])
 {
-	if (!stamp->wall_ns) {
-		db_bind_text(q, at, NULL);
-		return;
-	}
+	if (!stamp->wall_ns)
+		return NULL;
 	snprintf(buf, 96, "%" PRId64 " %" PRId64 " %s", stamp->wall_ns, stamp->boot_ns,
 		stamp->boot_id);
-	db_bind_text(q, at, buf);
+	return buf;
 }
 
 struct stamp store_stamp(const char *text)
@@ -413,7 +412,7 @@ struct stamp store_stamp(const char *text)
 }
 
 static void bind_field(struct db_query *q, int at, const struct field *f, const struct run *r,
-	char stamp_text[96])
+	char buf[96])
 {
 	const char *p = (const char *)r + f->offset;
 	const char *text;
@@ -442,7 +441,7 @@ static void bind_field(struct db_query *q, int at, const struct field *f, const 
 		db_bind_text(q, at, *(const char *const *)p);
 		break;
 	case F_STAMP:
-		stamp_bind(q, at, (const struct stamp *)p, stamp_text);
+		db_bind_text(q, at, stamp_text((const struct stamp *)p, buf));
 	}
 }
 
@@ -575,11 +574,14 @@ int store_finish_trash(struct store *s, int64_t id)
 
 int store_add_event(struct store *s, const struct run *r, enum run_state from, const char *reason)
 {
+	struct stamp now = stamp_now();
+	char at[96];
+
 	return db_exec(s->writer, NULL,
-		"INSERT INTO event(run, wall_ns, from_state, to_state, attempt, reason)"
-		" VALUES(?, ?, ?, ?, ?, ?)",
-		"iiiiit", r->id, clock_wall_ns(), (int64_t)from, (int64_t)r->state,
-		(int64_t)r->attempt, reason);
+		"INSERT INTO event(run, wall_ns, from_state, to_state, attempt, reason, at)"
+		" VALUES(?, ?, ?, ?, ?, ?, ?)",
+		"iiiiitt", r->id, now.wall_ns, (int64_t)from, (int64_t)r->state,
+		(int64_t)r->attempt, reason, stamp_text(&now, at));
 }
 
 int store_last_event(struct store *s, int64_t run, enum run_state *to, char **reason)
@@ -645,8 +647,8 @@ int store_put_attempt(struct store *s, const struct attempt_row *a)
 	db_bind_text(q, 3, a->pub.backend);
 	db_bind_text(q, 4, a->pub.state);
 	db_bind_text(q, 5, a->pub.external_id);
-	stamp_bind(q, 6, &a->pub.started, started);
-	stamp_bind(q, 7, &a->pub.ended, ended);
+	db_bind_text(q, 6, stamp_text(&a->pub.started, started));
+	db_bind_text(q, 7, stamp_text(&a->pub.ended, ended));
 	db_bind_text(q, 8, a->pub.detail ? a->pub.detail : "");
 	db_bind_real(q, 9, a->pub.cost_usd);
 	db_bind_text(q, 10, a->token);
