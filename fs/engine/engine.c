@@ -395,11 +395,13 @@ void engine_close(struct engine *e)
 	if (!e)
 		return;
 	/* A worker that a service keeps waiting still uses all of this: then the process ends with it. */
-	if (sched_stop(e->sched, STOP_WAIT_NS))
+	if (sched_stop(e->sched, STOP_WAIT_NS)) {
+		store_note_clock(e->store);
 		release_engine(e);
-	else
+	} else {
 		log_write(e->log, LOG_LEVEL_WARN, "engine.close", NULL,
 			"a call to a backend did not return in time");
+	}
 }
 
 /* ---- Paths ---- */

@@ -28,6 +28,8 @@ int store_open(const char *directory, uint64_t connection, struct store **out, s
 void store_close(struct store *s);
 const char *store_installation(const struct store *s); /* 32 hexadecimal digits, for ever the same */
 bool store_rebooted(const struct store *s); /* the machine was started since the store was last open */
+/* What time it is, for the next boot to tell how long the machine was off (meta.h). */
+int store_note_clock(struct store *s);
 int64_t store_version(struct store *s);     /* of the newest committed change */
 
 /* ---- Transactions ---- */

@@ -15,7 +15,7 @@ gated='import os, time
 while not os.path.exists("/kaggle/input/gate/go"): time.sleep(0.05)
 print("metric done=1")'
 limits='{"hours": 1, "max_hours": 2}'
-year_now=$(date +%Y)
+year_in() { date -d "@$(($(date +%s) + $1))" +%Y; }
 # Fields of the status line; the year of its clock time.
 elapsed_of() { cut -d' ' -f4 "$M/runs/$1/status"; }
 year_told() { sed -E 's/.*\(at ([0-9]+)-.*/\1/' "$M/runs/$1/status"; }
@@ -56,7 +56,7 @@ survived() {
 
 t "ten years on: runs, queue, retry and limits do not notice"
 jump $YEARS
-survived $((year_now + 10))
+survived "$(year_in $YEARS)"
 
 t "housekeeping in that year throws nothing away"
 gone_id=$(json "$M/removed/gone/state.json" 'j["id"]')
@@ -67,7 +67,7 @@ assert_exists "$M/removed/kept"
 
 t "ten years back"
 jump -$YEARS
-survived $((year_now - 10))
+survived "$(year_in -$YEARS)"
 submit_script in_the_past 'print(1)' '{"priority": 9}'
 assert_match "$(state_of in_the_past)" '^(queued|waiting)$'
 ok bash -c "echo cancel > '$M/runs/in_the_past/ctl'"
@@ -86,32 +86,32 @@ done
 wait_for not_draft settles
 took=$(($(millis) - begun))
 [ $took -ge 5000 ] || complain "submitted after $took ms"
-survived "$(date -d "@$(($(date +%s) + HOURS))" +%Y)"
+survived "$(year_in $HOURS)"
 
 t "three hours on, and back to the right time"
 jump $HOURS
 pause 1.5 # a wrong reaction would need one look of the scheduler
-survived "$(date -d "@$(($(date +%s) + HOURS))" +%Y)"
+survived "$(year_in $HOURS)"
 jump 0
 pause 1.5
-survived "$(date +%Y)"
+survived "$(year_in 0)"
 
 t "the server dies in another year: nothing changes"
 jump $YEARS
-survived $((year_now + 10))
+survived "$(year_in $YEARS)"
 kill_server
-survived $((year_now + 10))
+survived "$(year_in $YEARS)"
 jump -$YEARS
 kill_server
-survived $((year_now - 10))
+survived "$(year_in -$YEARS)"
 
 t "the daemon stops and starts in another year: nothing changes"
 jump $YEARS
-survived $((year_now + 10))
+survived "$(year_in $YEARS)"
 stop_kexec
 jump -$YEARS
 start_kexec
-survived $((year_now - 10))
+survived "$(year_in -$YEARS)"
 assert_exists "$M/removed/kept"
 
 t "a week in which the machine was not up that long deletes nothing"
@@ -124,7 +124,7 @@ other_gone() { [ ! -e "$STATE/runs/$other_id" ]; }
 wait_for other_gone
 assert_exists "$M/removed/kept"
 jump $YEARS
-survived $((year_now + 10))
+survived "$(year_in $YEARS)"
 
 t "runs end normally after the jump, and say honestly when"
 : >"$T/in/go"
@@ -132,17 +132,17 @@ assert_final gated complete
 assert_final queued complete
 assert_final settles complete
 young gated
-assert_match "$(json "$M/runs/gated/state.json" 'j["started"]')" "^$year_now-"
-assert_match "$(json "$M/runs/gated/state.json" 'j["ended"]')" "^$((year_now + 10))-"
-assert_match "$(json "$M/runs/queued/state.json" 'j["started"]')" "^$((year_now + 10))-"
+assert_match "$(json "$M/runs/gated/state.json" 'j["started"]')" "^$(year_in 0)-"
+assert_match "$(json "$M/runs/gated/state.json" 'j["ended"]')" "^$(year_in $YEARS)-"
+assert_match "$(json "$M/runs/queued/state.json" 'j["started"]')" "^$(year_in $YEARS)-"
 wait_for grep -q '^gated,.*complete' "$M/runs.csv"
 assert_eq "$("$PY" -c 'import csv, sys
 print([r["name"] for r in csv.DictReader(open(sys.argv[1])) if r.get("elapsed_s") and not 0 <= float(r["elapsed_s"]) < 300])' "$M/runs.csv")" "[]" "durations in runs.csv"
 
 t "the report measures time, not the calendar"
 report=$(cat "$M/runs/gated/report.md")
-assert_match "$report" "$year_now-"
-assert_match "$report" "$((year_now + 10))-"
+assert_match "$report" "$(year_in 0)-"
+assert_match "$report" "$(year_in $YEARS)-"
 assert_no_match "$report" '[^0-9][0-9]{2}[1-9][0-9]*:[0-9]{2}:[0-9]{2}|[^-0-9 ][0-9]{3,}:[0-9]{2}:[0-9]{2}'
 
 t "what that run took is what the next one is expected to take"
