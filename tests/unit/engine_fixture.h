@@ -207,7 +207,7 @@ static inline int command(struct fixture *f, int64_t id, const char *verb, const
 }
 
 /* How often the service ran something for this run. */
-static int executions(struct fixture *f, int64_t id)
+static inline int executions(struct fixture *f, int64_t id)
 {
 	char path[400], line[200], part[32];
 	int n = 0;
@@ -223,7 +223,7 @@ static int executions(struct fixture *f, int64_t id)
 	return n;
 }
 
-static bool state_file(struct fixture *f, int64_t id, const char *name)
+static inline bool state_file(struct fixture *f, int64_t id, const char *name)
 {
 	char path[ENGINE_PATH_MAX];
 
