@@ -29,7 +29,10 @@ static int64_t running(struct fixture *f, const char *folder)
 {
 	int64_t id = submitted(f, folder, "{\"backend\": \"kaggle\"}");
 
+	struct freshness ignored;
+
 	wait_state(f, id, RUN_RUNNING);
+	WAIT_FOR(f, !engine_refresh(f->engine, id, &ignored)); /* the answer itself counts a moment later */
 	return id;
 }
 
