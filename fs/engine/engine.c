@@ -352,9 +352,12 @@ static int open_parts(struct engine *e, const struct engine_setup *setup, struct
 		rc = engine_repair_drafts(e);
 	if (!rc)
 		rc = load_active(e);
-	if (!rc)
-		rc = sched_start(e->sched);
 	return rc;
+}
+
+int engine_start(struct engine *e)
+{
+	return sched_start(e->sched);
 }
 
 /* After its threads have ended. */

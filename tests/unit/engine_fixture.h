@@ -67,6 +67,8 @@ static int fixture_start(struct fixture *f)
 	struct why why = {0};
 	int rc = engine_open(&setup, &f->engine, &why);
 
+	if (!rc)
+		rc = engine_start(f->engine);
 	if (rc)
 		print_error("%s\n", why_text(&why));
 	return rc;
