@@ -9,6 +9,7 @@
 #include "fs/base/http.h"
 
 #include <arpa/inet.h>
+#define CURL_DISABLE_TYPECHECK /* its macros do not fit calls through a table */
 #include <curl/curl.h>
 #include <errno.h>
 #include <pthread.h>
@@ -20,6 +21,7 @@
 #include "fs/base/cleanup.h"
 #include "fs/base/http_parts.h"
 #include "fs/base/i18n.h"
+#include "fs/base/lazy.h"
 #include "fs/base/why.h"
 
 #define IDLE_MAX      16
@@ -27,6 +29,19 @@
 #define SIDE_BODY_MAX ((size_t)64 << 10) /* of an answer that is not the one wanted */
 #define BODY_MAX      ((size_t)16 << 20)
 #define LOOK_MS       100
+
+#define FUNCTIONS(X)                                                                               \
+	X(curl_easy_cleanup)                                                                       \
+	X(curl_easy_getinfo) X(curl_easy_init) X(curl_easy_reset) X(curl_easy_setopt) X(curl_free) \
+		X(curl_global_cleanup) X(curl_global_init) X(curl_multi_add_handle)                \
+			X(curl_multi_cleanup) X(curl_multi_info_read) X(curl_multi_init) X(        \
+				curl_multi_perform) X(curl_multi_poll) X(curl_multi_remove_handle) \
+				X(curl_multi_setopt) X(curl_slist_append) X(curl_slist_free_all)   \
+					X(curl_url) X(curl_url_cleanup) X(curl_url_get)            \
+						X(curl_url_set) X(curl_version_info)
+struct library {
+	FUNCTIONS(LAZY_MEMBER)
+};
 
 struct line {
 	CURLM *multi; /* keeps the connections */
@@ -36,6 +51,7 @@ struct line {
 };
 
 struct http {
+	struct library lib;
 	pthread_mutex_t lock;
 	struct line *idle; /* under lock, as idle_count */
 	int idle_count;
@@ -46,6 +62,7 @@ struct http {
 };
 
 struct call {
+	const struct library *lib;
 	struct http *h;
 	const struct http_request *request;
 	struct http_response *out;
@@ -70,28 +87,28 @@ struct call {
 
 /* ---- The pool ---- */
 
-static void line_free(struct line *line)
+static void line_free(const struct library *lib, struct line *line)
 {
 	if (!line)
 		return;
-	curl_easy_cleanup(line->easy);
-	curl_multi_cleanup(line->multi);
+	lib->curl_easy_cleanup(line->easy);
+	lib->curl_multi_cleanup(line->multi);
 	free(line);
 }
 
-static struct line *line_new(void)
+static struct line *line_new(const struct library *lib)
 {
 	struct line *line = calloc(1, sizeof(*line));
 
 	if (!line)
 		return NULL;
-	line->multi = curl_multi_init();
-	line->easy = curl_easy_init();
+	line->multi = lib->curl_multi_init();
+	line->easy = lib->curl_easy_init();
 	if (line->multi && line->easy) {
-		curl_multi_setopt(line->multi, CURLMOPT_MAXCONNECTS, 4L);
+		lib->curl_multi_setopt(line->multi, CURLMOPT_MAXCONNECTS, 4L);
 		return line;
 	}
-	line_free(line);
+	line_free(lib, line);
 	return NULL;
 }
 
@@ -112,15 +129,13 @@ static struct line *line_take(struct http *h, const struct http_url *at)
 		h->idle_count--;
 	}
 	pthread_mutex_unlock(&h->lock);
-	return line ? line : line_new();
+	return line ? line : line_new(&h->lib);
 }
 
 static void line_give(struct http *h, struct line *line)
 {
 	bool full;
 
-	if (!line)
-		return;
 	pthread_mutex_lock(&h->lock);
 	full = h->idle_count >= IDLE_MAX;
 	if (!full) {
@@ -130,7 +145,7 @@ static void line_give(struct http *h, struct line *line)
 	}
 	pthread_mutex_unlock(&h->lock);
 	if (full)
-		line_free(line);
+		line_free(&h->lib, line);
 }
 
 static int copy_options(struct http *h, const struct http_options *o)
@@ -148,21 +163,43 @@ static int copy_options(struct http *h, const struct http_options *o)
 	return strpbrk(h->user_agent, "\r\n") ? -EINVAL : 0;
 }
 
+/* The library, in a version that knows all that is asked of it here: an unknown callback would be
+ * no error. */
+static int load(struct library *lib)
+{
+	static const char *const files[] = {"libcurl.so.4", "libcurl-gnutls.so.4", NULL};
+	static const char *const names[] = {FUNCTIONS(LAZY_NAME) NULL};
+	int r = lazy_load(files, names, (void **)lib, NULL);
+
+	if (r)
+		return r;
+	return lib->curl_version_info(CURLVERSION_NOW)->version_num >= CURL_VERSION_BITS(7, 87, 0)
+		       ? 0
+		       : -ENOSYS;
+}
+
+static int begin_use(struct http *h)
+{
+	int r = load(&h->lib);
+
+	if (r == 0 && h->lib.curl_global_init(CURL_GLOBAL_DEFAULT))
+		r = -ENOMEM;
+	if (r == 0)
+		pthread_mutex_init(&h->lock, NULL);
+	return r;
+}
+
 int http_new(const struct http_options *options, struct http **out)
 {
 	static const struct http_options defaults;
-	struct http *h;
-	int r;
+	struct http *h = calloc(1, sizeof(*h));
+	int r = h ? begin_use(h) : -ENOMEM;
 
 	*out = NULL;
-	if (curl_global_init(CURL_GLOBAL_DEFAULT))
-		return -ENOMEM;
-	h = calloc(1, sizeof(*h));
-	if (!h) {
-		curl_global_cleanup();
-		return -ENOMEM;
+	if (r) {
+		free(h);
+		return r;
 	}
-	pthread_mutex_init(&h->lock, NULL);
 	r = copy_options(h, options ? options : &defaults);
 	if (r)
 		http_free(h);
@@ -179,13 +216,13 @@ void http_free(struct http *h)
 		struct line *line = h->idle;
 
 		h->idle = line->next;
-		line_free(line);
+		line_free(&h->lib, line);
 	}
+	h->lib.curl_global_cleanup();
 	pthread_mutex_destroy(&h->lock);
 	free(h->user_agent);
 	free(h->ca_file);
 	free(h);
-	curl_global_cleanup();
 }
 
 /* ---- What libcurl asks and tells during an exchange ---- */
@@ -304,16 +341,16 @@ static size_t on_body(char *data, size_t size, size_t n, void *arg)
 
 static void set_callbacks(struct call *c, CURL *e)
 {
-	curl_easy_setopt(e, CURLOPT_OPENSOCKETFUNCTION, on_socket);
-	curl_easy_setopt(e, CURLOPT_OPENSOCKETDATA, c);
-	curl_easy_setopt(e, CURLOPT_PREREQFUNCTION, on_ready);
-	curl_easy_setopt(e, CURLOPT_PREREQDATA, c);
-	curl_easy_setopt(e, CURLOPT_READFUNCTION, on_read);
-	curl_easy_setopt(e, CURLOPT_READDATA, c);
-	curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, on_header);
-	curl_easy_setopt(e, CURLOPT_HEADERDATA, c);
-	curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_body);
-	curl_easy_setopt(e, CURLOPT_WRITEDATA, c);
+	c->lib->curl_easy_setopt(e, CURLOPT_OPENSOCKETFUNCTION, on_socket);
+	c->lib->curl_easy_setopt(e, CURLOPT_OPENSOCKETDATA, c);
+	c->lib->curl_easy_setopt(e, CURLOPT_PREREQFUNCTION, on_ready);
+	c->lib->curl_easy_setopt(e, CURLOPT_PREREQDATA, c);
+	c->lib->curl_easy_setopt(e, CURLOPT_READFUNCTION, on_read);
+	c->lib->curl_easy_setopt(e, CURLOPT_READDATA, c);
+	c->lib->curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, on_header);
+	c->lib->curl_easy_setopt(e, CURLOPT_HEADERDATA, c);
+	c->lib->curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_body);
+	c->lib->curl_easy_setopt(e, CURLOPT_WRITEDATA, c);
 }
 
 /* What it may not do. Cookies, .netrc and authentication are off unless asked for. */
@@ -321,22 +358,23 @@ static int set_limits(const struct http *h, CURL *e)
 {
 	int bad = 0;
 
-	curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
-	curl_easy_setopt(
+	h->lib.curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
+	h->lib.curl_easy_setopt(
 		e, CURLOPT_QUICK_EXIT, 1L); /* no waiting for a name server past the deadline */
-	curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L);
-	curl_easy_setopt(e, CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);
-	curl_easy_setopt(e, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
-	curl_easy_setopt(e, CURLOPT_HEADEROPT, (long)CURLHEADER_SEPARATE);
-	curl_easy_setopt(e, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-	curl_easy_setopt(e, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-	curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, (long)(h->connect_ns / NS_PER_MS) + 1);
-	bad |= curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https") != CURLE_OK;
-	bad |= curl_easy_setopt(e, CURLOPT_REDIR_PROTOCOLS_STR, "http,https") != CURLE_OK;
-	bad |= curl_easy_setopt(e, CURLOPT_USERAGENT, h->user_agent) != CURLE_OK;
+	h->lib.curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L);
+	h->lib.curl_easy_setopt(e, CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);
+	h->lib.curl_easy_setopt(e, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+	h->lib.curl_easy_setopt(e, CURLOPT_HEADEROPT, (long)CURLHEADER_SEPARATE);
+	h->lib.curl_easy_setopt(e, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+	h->lib.curl_easy_setopt(e, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+	h->lib.curl_easy_setopt(
+		e, CURLOPT_CONNECTTIMEOUT_MS, (long)(h->connect_ns / NS_PER_MS) + 1);
+	bad |= h->lib.curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https") != CURLE_OK;
+	bad |= h->lib.curl_easy_setopt(e, CURLOPT_REDIR_PROTOCOLS_STR, "http,https") != CURLE_OK;
+	bad |= h->lib.curl_easy_setopt(e, CURLOPT_USERAGENT, h->user_agent) != CURLE_OK;
 	if (h->ca_file) {
-		bad |= curl_easy_setopt(e, CURLOPT_CAINFO, h->ca_file) != CURLE_OK;
-		bad |= curl_easy_setopt(e, CURLOPT_PROXY_CAINFO, h->ca_file) != CURLE_OK;
+		bad |= h->lib.curl_easy_setopt(e, CURLOPT_CAINFO, h->ca_file) != CURLE_OK;
+		bad |= h->lib.curl_easy_setopt(e, CURLOPT_PROXY_CAINFO, h->ca_file) != CURLE_OK;
 	}
 	return bad ? -ENOMEM : 0;
 }
@@ -347,26 +385,28 @@ static int set_method(const struct call *c, CURL *e)
 	bool reads = http_next_method(c->method, 307) != NULL;
 
 	if (strcmp(c->method, "HEAD") == 0)
-		curl_easy_setopt(e, CURLOPT_NOBODY, 1L);
+		c->lib->curl_easy_setopt(e, CURLOPT_NOBODY, 1L);
 	else if (reads)
-		curl_easy_setopt(e, CURLOPT_HTTPGET, 1L);
+		c->lib->curl_easy_setopt(e, CURLOPT_HTTPGET, 1L);
 	if (reads)
 		return 0;
 	/* On a connection that was kept, a lost answer and a request that never arrived look the
 	 * same, and libcurl would send it again. */
-	curl_easy_setopt(e, CURLOPT_FRESH_CONNECT, 1L);
+	c->lib->curl_easy_setopt(e, CURLOPT_FRESH_CONNECT, 1L);
 	if (strcmp(c->method, "DELETE") != 0 || c->request->body_len > 0) {
-		curl_easy_setopt(e, CURLOPT_POST, 1L);
-		curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)c->request->body_len);
+		c->lib->curl_easy_setopt(e, CURLOPT_POST, 1L);
+		c->lib->curl_easy_setopt(
+			e, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)c->request->body_len);
 	}
-	if (strcmp(c->method, "POST") != 0 && curl_easy_setopt(e, CURLOPT_CUSTOMREQUEST, c->method))
+	if (strcmp(c->method, "POST") != 0 &&
+		c->lib->curl_easy_setopt(e, CURLOPT_CUSTOMREQUEST, c->method))
 		return -ENOMEM;
 	return 0;
 }
 
 static int add_header(struct call *c, const char *header)
 {
-	struct curl_slist *longer = curl_slist_append(c->headers, header);
+	struct curl_slist *longer = c->lib->curl_slist_append(c->headers, header);
 
 	if (!longer)
 		return -ENOMEM;
@@ -405,9 +445,10 @@ static int set_headers(struct call *c, CURL *e)
 		r = add_header(c, "Expect:"); /* a round trip, or a second's wait, for nothing */
 	if (r == 0 && !typed)
 		r = add_header(c, "Content-Type:");
-	if (r == 0 && packed && curl_easy_setopt(e, CURLOPT_ACCEPT_ENCODING, "gzip, deflate"))
+	if (r == 0 && packed &&
+		c->lib->curl_easy_setopt(e, CURLOPT_ACCEPT_ENCODING, "gzip, deflate"))
 		r = -ENOMEM;
-	curl_easy_setopt(e, CURLOPT_HTTPHEADER, c->headers);
+	c->lib->curl_easy_setopt(e, CURLOPT_HTTPHEADER, c->headers);
 	return r;
 }
 
@@ -416,14 +457,14 @@ static int set_up(struct call *c)
 	CURL *e = c->line->easy;
 	int r;
 
-	curl_easy_reset(e);
+	c->lib->curl_easy_reset(e);
 	set_callbacks(c, e);
 	r = set_limits(c->h, e);
 	if (r == 0)
 		r = set_method(c, e);
 	if (r == 0)
 		r = set_headers(c, e);
-	if (r == 0 && curl_easy_setopt(e, CURLOPT_URL, c->out->url))
+	if (r == 0 && c->lib->curl_easy_setopt(e, CURLOPT_URL, c->out->url))
 		r = -ENOMEM;
 	return r;
 }
@@ -435,10 +476,10 @@ static int64_t bytes_moved(const struct call *c)
 	curl_off_t up = 0, down = 0;
 	long head = 0, request = 0;
 
-	curl_easy_getinfo(c->line->easy, CURLINFO_SIZE_UPLOAD_T, &up);
-	curl_easy_getinfo(c->line->easy, CURLINFO_SIZE_DOWNLOAD_T, &down);
-	curl_easy_getinfo(c->line->easy, CURLINFO_HEADER_SIZE, &head);
-	curl_easy_getinfo(c->line->easy, CURLINFO_REQUEST_SIZE, &request);
+	c->lib->curl_easy_getinfo(c->line->easy, CURLINFO_SIZE_UPLOAD_T, &up);
+	c->lib->curl_easy_getinfo(c->line->easy, CURLINFO_SIZE_DOWNLOAD_T, &down);
+	c->lib->curl_easy_getinfo(c->line->easy, CURLINFO_HEADER_SIZE, &head);
+	c->lib->curl_easy_getinfo(c->line->easy, CURLINFO_REQUEST_SIZE, &request);
 	return up + down + head + request;
 }
 
@@ -460,12 +501,12 @@ static enum http_end watch(struct call *c, int *wait_ms)
 	return now - c->moved_ns >= c->h->stall_ns ? HTTP_LATE : HTTP_WHOLE;
 }
 
-static CURLcode result_of(CURLM *multi)
+static CURLcode result_of(const struct call *c)
 {
 	const CURLMsg *msg;
 	int left;
 
-	while ((msg = curl_multi_info_read(multi, &left)))
+	while ((msg = c->lib->curl_multi_info_read(c->line->multi, &left)))
 		if (msg->msg == CURLMSG_DONE)
 			return msg->data.result;
 	return CURLE_OUT_OF_MEMORY; /* does not happen */
@@ -509,23 +550,23 @@ static enum http_end drive(struct call *c)
 	enum http_end end;
 
 	while ((end = watch(c, &wait_ms)) == HTTP_WHOLE) {
-		if (curl_multi_perform(c->line->multi, &running))
+		if (c->lib->curl_multi_perform(c->line->multi, &running))
 			return HTTP_NO_MEMORY;
 		if (!running)
 			break;
-		if (curl_multi_poll(c->line->multi, NULL, 0, wait_ms, NULL))
+		if (c->lib->curl_multi_poll(c->line->multi, NULL, 0, wait_ms, NULL))
 			return HTTP_NO_MEMORY;
 	}
 	if (end != HTTP_WHOLE)
 		return end;
 	/* What a callback found is the cause of what libcurl says. */
-	end = end_of(c, result_of(c->line->multi));
+	end = end_of(c, result_of(c));
 	return c->story.end != HTTP_WHOLE ? c->story.end : end;
 }
 
 static void begin(struct call *c)
 {
-	curl_slist_free_all(c->headers);
+	c->lib->curl_slist_free_all(c->headers);
 	c->headers = NULL;
 	c->head = (struct http_head){.now_s = clock_wall_ns() / NS_PER_S};
 	c->story = (struct http_story){.host = c->at.host, .acted = c->acted, .max = c->max};
@@ -541,14 +582,15 @@ static int exchange(struct call *c)
 	long os_err = 0;
 
 	begin(c);
-	if (set_up(c) || curl_multi_add_handle(c->line->multi, c->line->easy)) {
+	if (set_up(c) || c->lib->curl_multi_add_handle(c->line->multi, c->line->easy)) {
 		c->story.end = HTTP_NO_MEMORY;
 		return http_verdict(&c->story, c->why);
 	}
 	c->story.end = drive(c);
-	curl_easy_getinfo(c->line->easy, CURLINFO_OS_ERRNO, &os_err);
+	c->lib->curl_easy_getinfo(c->line->easy, CURLINFO_OS_ERRNO, &os_err);
 	c->story.os_err = (int)os_err;
-	curl_multi_remove_handle(c->line->multi, c->line->easy); /* one that runs is cut off */
+	c->lib->curl_multi_remove_handle(
+		c->line->multi, c->line->easy); /* one that runs is cut off */
 	return http_verdict(&c->story, c->why);
 }
 
@@ -557,17 +599,18 @@ static int exchange(struct call *c)
 /* Made absolute; "" where that cannot be done. */
 static void settle_location(const struct call *c)
 {
-	CURLU *url = curl_url();
+	CURLU *url = c->lib->curl_url();
 	char *full = NULL;
 
-	if (url && c->head.location[0] && !curl_url_set(url, CURLUPART_URL, c->out->url, 0) &&
-		!curl_url_set(url, CURLUPART_URL, c->head.location,
+	if (url && c->head.location[0] &&
+		!c->lib->curl_url_set(url, CURLUPART_URL, c->out->url, 0) &&
+		!c->lib->curl_url_set(url, CURLUPART_URL, c->head.location,
 			CURLU_NON_SUPPORT_SCHEME | CURLU_URLENCODE) &&
-		!curl_url_get(url, CURLUPART_URL, &full, 0) &&
+		!c->lib->curl_url_get(url, CURLUPART_URL, &full, 0) &&
 		strlen(full) < sizeof(c->out->location))
 		memcpy(c->out->location, full, strlen(full) + 1);
-	curl_free(full);
-	curl_url_cleanup(url);
+	c->lib->curl_free(full);
+	c->lib->curl_url_cleanup(url);
 }
 
 /* 1: another exchange is due; 0: this was the answer. */
@@ -615,8 +658,12 @@ static void empty(struct http_response *out, size_t max)
 int http_call(struct http *h, const struct http_request *request, struct http_response *out,
 	struct why *why)
 {
-	struct call c = {
-		.h = h, .request = request, .out = out, .why = why, .method = request->method};
+	struct call c = {.lib = &h->lib,
+		.h = h,
+		.request = request,
+		.out = out,
+		.why = why,
+		.method = request->method};
 	int r;
 
 	c.max = request->max ? request->max : BODY_MAX;
@@ -632,8 +679,8 @@ int http_call(struct http *h, const struct http_request *request, struct http_re
 		if (r == 0)
 			r = next(&c);
 	} while (r > 0);
-	curl_easy_reset(c.line->easy); /* it must not keep what points into this call */
-	curl_slist_free_all(c.headers);
+	c.lib->curl_easy_reset(c.line->easy); /* it must not keep what points into this call */
+	c.lib->curl_slist_free_all(c.headers);
 	line_give(h, c.line);
 	return r;
 }

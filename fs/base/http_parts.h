@@ -81,8 +81,8 @@ int http_verdict(const struct http_story *story, struct why *why);
 int http_request_check(const struct http_request *request, struct why *why);
 /* The method after a redirect with this status; NULL: it is not followed. */
 const char *http_next_method(const char *method, int status);
-/* May a header of the first request still be sent, after the way led to another origin (`left`), and
- * where its body is no longer sent (`bare`)? */
+/* May a header of the first request still be sent, after the way led to another origin (`left`),
+ * and where its body is no longer sent (`bare`)? */
 bool http_header_goes_on(const char *header, bool left, bool bare);
 bool http_header_is(const char *header, const char *name);
 
