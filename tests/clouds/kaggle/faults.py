@@ -8,7 +8,7 @@ Kinds:
             `retry_after` seconds, `retry_date` seconds ahead as an HTTP date. PUT: `store` bytes are kept before;
             code 308 says how many.
   reset     the connection is reset. PUT: `store` as above.
-  delay     the reply comes `seconds` (real) later
+  delay     the reply comes `seconds` (real) later; `"when": "before"`: so late it takes effect, told of or not
   double    the service does it twice and answers once, with its second answer (`"answer": "first"`: with its first)
   truncate  only `bytes` of the announced body come
   drip      the body comes in pieces of `bytes` every `seconds`

@@ -215,6 +215,8 @@ class App:
             if fault["kind"] == "reset":
                 return None
             return stored or fault_reply(fault, self.elsewhere)
+        if fault and fault["kind"] == "delay" and fault.get("when") == "before":
+            time.sleep(fault.get("seconds", 1.0))
         reply = self.act(call, user, scheme, args, method)
         if fault and fault["kind"] == "double":
             second = self.act(call, user, scheme, args, method)
@@ -226,7 +228,7 @@ class App:
         return reply
 
     def answer(self, handler, call, reply, fault):
-        if fault and fault["kind"] == "delay":
+        if fault and fault["kind"] == "delay" and fault.get("when") != "before":
             time.sleep(fault.get("seconds", 1.0))
         if not call.whole:
             handler.close_connection = True

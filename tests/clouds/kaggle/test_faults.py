@@ -100,6 +100,24 @@ def delayed(s):
     check(time.monotonic() - began >= 1.0, "it was late")
 
 
+def late_effect(s):
+    """a call that takes effect after its caller gave up"""
+    fault(s, method="SaveKernel", kind="delay", when="before", seconds=0.5, nth=1)
+    body = json.dumps({"slug": "alice/late-push", "newTitle": "Late push", "text": "1\n", "language": "python",
+                       "kernelType": "script"})
+    connection = http.client.HTTPConnection("127.0.0.1", s.port, timeout=0.1)
+    try:
+        connection.request("POST", "/v1/kernels.KernelsApiService/SaveKernel", body, s.authorization("alice"))
+        connection.getresponse()
+        check(False, "it was in time")
+    except TimeoutError:
+        connection.close()
+    same(s.effects("push"), [])
+    end = time.monotonic() + 30
+    while not s.effects("push"):
+        check(time.monotonic() < end, "it never came")
+
+
 def truncated(s):
     """a body that ends before its announced length"""
     fault(s, method="ListKernels", kind="truncate", bytes=10, nth=1)
