@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 """The faults on purpose, storage, streams and hostile outputs of the fake service."""
+import concurrent.futures
 import email.utils
 import http.client
 import io
@@ -102,7 +103,7 @@ def delayed(s):
 
 def late_effect(s):
     """a call that takes effect after its caller gave up"""
-    fault(s, method="SaveKernel", kind="delay", when="before", seconds=0.5, nth=1)
+    fault(s, method="SaveKernel", kind="delay", when="before", seconds=3, nth=1)
     body = json.dumps({"slug": "alice/late-push", "newTitle": "Late push", "text": "1\n", "language": "python",
                        "kernelType": "script"})
     connection = http.client.HTTPConnection("127.0.0.1", s.port, timeout=0.1)
@@ -395,12 +396,19 @@ def read_stream(s, slug):
 def cut_stream(s):
     """the stream is cut where the script says, begins again at the beginning, and is the stored log at the end"""
     lines = [f"line {n}\n" for n in range(6)]
-    s.script({"runs": [{"queue_seconds": 0, "run_seconds": 2, "cut_after": [2, 4],
-                        "log": [[0.1 * n, f"line {n}"] for n in range(6)]}]})
+    s.clock(speed=0)
+    s.script({"runs": [{"queue_seconds": 0, "run_seconds": 60, "cut_after": [2, 4],
+                        "log": [[10 * n, f"line {n}"] for n in range(6)]}]})
     s.push("cut-stream")
+    s.clock(step=35)
     same(read_stream(s, "cut-stream"), (lines[:2], False))
     same(read_stream(s, "cut-stream"), (lines[:4], False))
-    same(read_stream(s, "cut-stream"), (lines, True))
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        third = pool.submit(read_stream, s, "cut-stream")
+        while [r["call"] for r in s.log()["requests"]].count("LogStream") < 3 and not third.done():
+            pass
+        s.clock(step=60)
+        same(third.result(), (lines, True))
     same(read_stream(s, "cut-stream"), (lines, "application/json"))
 
 
