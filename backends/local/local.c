@@ -21,6 +21,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "backends/local/attempt.h"
+#include "backends/local/cgroup.h"
 #include "backends/local/descendants.h"
 #include "backends/local/order.h"
 #include "backends/local/output.h"
@@ -471,6 +472,14 @@ static int local_poll(struct backend_conn *c, const char *remote_id, int64_t dea
 
 /* ---- fetch, cancel, purge ---- */
 
+static void forget_group(int dirfd, const struct job *job)
+{
+	char id[REMOTE_ID_MAX];
+
+	remote_id_format(id, job->run, job->attempt);
+	cgroup_forget(dirfd, id);
+}
+
 static int local_fetch(struct backend_conn *c, const struct job *job, const char *remote_id,
 	int64_t deadline_ns, struct why *why)
 {
@@ -484,6 +493,8 @@ static int local_fetch(struct backend_conn *c, const struct job *job, const char
 		return err;
 	if (status.state == JOB_RUNNING || status.state == JOB_PENDING)
 		return why_set(why, EBUSY, _("The job is still running."));
+	if (status.state == JOB_LOST) /* its supervisor was killed; nothing of it may go on writing */
+		forget_group(dirfd, job);
 	return output_collect(dirfd, job->main, why);
 }
 
@@ -535,8 +546,10 @@ static int local_purge(
 	if (dirfd >= 0 && attempt_status(dirfd, &status) == 0 &&
 		(status.state == JOB_RUNNING || status.state == JOB_PENDING))
 		return why_set(why, EBUSY, _("The job is still running."));
-	if (dirfd >= 0)
+	if (dirfd >= 0) {
+		cgroup_forget(dirfd, remote_id);
 		workdir_remove(dirfd);
+	}
 	return unlinkat(c->index, remote_id, 0) < 0 && errno != ENOENT ? -errno : 0;
 }
 
