@@ -152,4 +152,16 @@ static const char *const version_2[] = {
 	" what TEXT NOT NULL,"
 	" PRIMARY KEY(run, attempt, what)) WITHOUT ROWID;", NULL};
 
-const char *const *const schema_steps[] = {version_1, version_2};
+/* Jobs of runs that are gone, whose backends have not yet been told to forget them. */
+static const char *const version_3[] = {
+	"CREATE TABLE leftover("
+	" run INTEGER NOT NULL,"
+	" attempt INTEGER NOT NULL,"
+	" backend TEXT NOT NULL,"
+	" external_id TEXT NOT NULL,"
+	" since_ns INTEGER NOT NULL,"
+	" tries INTEGER NOT NULL,"
+	" PRIMARY KEY(run, attempt)) WITHOUT ROWID;"
+	"CREATE INDEX leftover_tries ON leftover(tries);", NULL};
+
+const char *const *const schema_steps[] = {version_1, version_2, version_3};
