@@ -493,6 +493,8 @@ static int local_fetch(struct backend_conn *c, const struct job *job, const char
 		return err;
 	if (status.state == JOB_RUNNING || status.state == JOB_PENDING)
 		return why_set(why, EBUSY, _("The job is still running."));
+	if (status.state == JOB_ABSENT)
+		return why_set(why, ENOENT, _("Job %s is not known here."), remote_id);
 	if (status.state == JOB_LOST) /* its supervisor was killed; nothing of it may go on writing */
 		forget_group(dirfd, job);
 	return output_collect(dirfd, job->main, why);
