@@ -162,6 +162,12 @@ static int open_remote(const struct backend_conn *c, const char *remote_id, char
 	return fd < 0 ? -errno : fd;
 }
 
+/* The name under which a link is made before it takes its place; a crash may leave it. */
+static void temporary_name(char out[REMOTE_ID_MAX + 8], const char *remote_id)
+{
+	snprintf(out, REMOTE_ID_MAX + 8, ".%s.new", remote_id);
+}
+
 static int remember(const struct backend_conn *c, const char *remote_id, const char *directory)
 {
 	char temporary[REMOTE_ID_MAX + 8];
@@ -169,7 +175,7 @@ static int remember(const struct backend_conn *c, const char *remote_id, const c
 
 	if (err)
 		return err;
-	snprintf(temporary, sizeof(temporary), ".%s.new", remote_id);
+	temporary_name(temporary, remote_id);
 	unlinkat(c->index, temporary, 0);
 	if (symlinkat(directory, c->index, temporary) < 0 ||
 		renameat(c->index, temporary, c->index, remote_id) < 0)
@@ -539,12 +545,12 @@ static int local_cancel(
 static int local_purge(
 	struct backend_conn *c, const char *remote_id, int64_t deadline_ns, struct why *why)
 {
-	char path[PATH_MAX];
+	char path[PATH_MAX], temporary[REMOTE_ID_MAX + 8];
 	struct job_status status;
 	AUTO_FD int dirfd = open_remote(c, remote_id, path);
 
 	if (dirfd == -EINVAL)
-		return dirfd;
+		return why_set(why, EINVAL, _("Job %s is not known here."), remote_id);
 	if (dirfd >= 0 && attempt_status(dirfd, &status) == 0 &&
 		(status.state == JOB_RUNNING || status.state == JOB_PENDING))
 		return why_set(why, EBUSY, _("The job is still running."));
@@ -552,6 +558,8 @@ static int local_purge(
 		cgroup_forget(dirfd, remote_id);
 		workdir_remove(dirfd);
 	}
+	temporary_name(temporary, remote_id);
+	unlinkat(c->index, temporary, 0);
 	return unlinkat(c->index, remote_id, 0) < 0 && errno != ENOENT ? -errno : 0;
 }
 

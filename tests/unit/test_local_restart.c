@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -71,6 +72,22 @@ static void test_killed_supervisor(void **state)
 	fetch(f);
 }
 
+/* Outside the attempt nothing remains of a job that was purged, not even what a crash left. */
+static void test_purge_leaves_nothing(void **state)
+{
+	struct fixture *f = *state;
+	struct job_status s = run(f, "print(1)\n");
+	char path[200];
+
+	assert_cause(f, &s, END_OK);
+	fetch(f);
+	snprintf(path, sizeof(path), "%s/local/.%s.new", f->state, remote_id(f));
+	assert_int_equal(symlink("/nowhere", path), 0);
+	assert_int_equal(backend_find("local")->purge(f->conn, remote_id(f), soon(), NULL), 0);
+	snprintf(path, sizeof(path), "%s/local", f->state);
+	assert_int_equal(rmdir(path), 0); /* it is empty */
+}
+
 /* Another token in the same directory is somebody else's job. */
 static void test_foreign_token(void **state)
 {
@@ -88,7 +105,7 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		LOCAL_TEST(test_pushes), LOCAL_TEST(test_daemon_restart),
-		LOCAL_TEST(test_killed_supervisor), LOCAL_TEST(test_foreign_token),
+		LOCAL_TEST(test_killed_supervisor), LOCAL_TEST(test_purge_leaves_nothing), LOCAL_TEST(test_foreign_token),
 	};
 
 	return local_main(argc, argv, "local_restart", tests, sizeof(tests) / sizeof(*tests));
