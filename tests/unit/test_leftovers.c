@@ -98,8 +98,8 @@ static void set_removed(struct fixture *f, int64_t id, int days)
 	assert_int_equal(store_open(f->state, f->connection, &s, NULL), 0);
 	assert_int_equal(store_begin(s), 0);
 	assert_int_equal(store_get_run(s, id, &r), 0);
-	r.removed.wall_ns -= days * 24 * 3600 * NS_PER_S;
-	r.removed.boot_ns -= days * 24 * 3600 * NS_PER_S;
+	r.removed.wall_ns -= (int64_t)days * 24 * 3600 * NS_PER_S;
+	r.removed.boot_ns -= (int64_t)days * 24 * 3600 * NS_PER_S;
 	assert_int_equal(store_end(s, store_put_run(s, &r)), 0);
 	run_release(&r);
 	store_close(s);
