@@ -294,8 +294,10 @@ void make(struct world *w, struct attempt *a, enum contract_kind kind)
 	make_folder(w, name, 0700, a->directory, sizeof(a->directory));
 	a->job = (struct job){.run = 7, .attempt = n, .token = a->token, .name = "Läufe 7",
 		.source = a->source, .directory = a->directory, .internet = true};
-	if (!w->backend->make_job(w->service, kind, a->source, &a->job))
+	if (!w->backend->make_job(w->service, kind, a->source, &a->job)) {
+		print_message("this service has no job of kind %d\n", kind);
 		skip();
+	}
 }
 
 void submit(struct world *w, struct attempt *a)

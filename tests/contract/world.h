@@ -79,8 +79,10 @@ int executions(const struct world *w);
 bool can(const struct world *w, unsigned cap);
 #define NEED(condition)                                                                            \
 	do {                                                                                       \
-		if (!(condition))                                                                  \
+		if (!(condition)) {                                                                \
+			print_message("it has not: %s\n", #condition);                            \
 			skip();                                                                    \
+		}                                                                                  \
 	} while (0)
 
 void assert_status(const struct job_status *s);
