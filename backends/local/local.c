@@ -50,6 +50,7 @@ struct backend_conn {
 	struct log *log;
 	char *program;
 	int index;
+	pthread_mutex_t index_lock; /* of making a link: submit() and find() may do it for one job at once */
 	struct job_user user;
 	struct sandbox sandbox;
 	pthread_mutex_t lock;    /* of probed */
@@ -77,6 +78,7 @@ static void local_close(struct backend_conn *c)
 	if (c->index >= 0)
 		close(c->index);
 	pthread_mutex_destroy(&c->lock);
+	pthread_mutex_destroy(&c->index_lock);
 	free(c->program);
 	free(c);
 }
@@ -111,6 +113,7 @@ static int local_open(const struct backend_setup *setup, struct backend_conn **o
 		return -ENOMEM;
 	c->index = -1;
 	pthread_mutex_init(&c->lock, NULL);
+	pthread_mutex_init(&c->index_lock, NULL);
 	c->config = setup->config;
 	c->log = setup->log;
 	err = open_parts(c, setup, why);
@@ -168,19 +171,28 @@ static void temporary_name(char out[REMOTE_ID_MAX + 8], const char *remote_id)
 	snprintf(out, REMOTE_ID_MAX + 8, ".%s.new", remote_id);
 }
 
-static int remember(const struct backend_conn *c, const char *remote_id, const char *directory)
+static int link_attempt(const struct backend_conn *c, const char *remote_id, const char *directory)
 {
 	char temporary[REMOTE_ID_MAX + 8];
-	int err = fault_point("local.submit.index");
 
-	if (err)
-		return err;
 	temporary_name(temporary, remote_id);
 	unlinkat(c->index, temporary, 0);
 	if (symlinkat(directory, c->index, temporary) < 0 ||
 		renameat(c->index, temporary, c->index, remote_id) < 0)
 		return -errno;
-	return io_fsync_dir(c->index);
+	return 0;
+}
+
+static int remember(struct backend_conn *c, const char *remote_id, const char *directory)
+{
+	int err = fault_point("local.submit.index");
+
+	if (err)
+		return err;
+	pthread_mutex_lock(&c->index_lock);
+	err = link_attempt(c, remote_id, directory);
+	pthread_mutex_unlock(&c->index_lock);
+	return err ? err : io_fsync_dir(c->index);
 }
 
 /* Is what this directory holds of this very job? 0, -ENOENT (nothing there) or -EINVAL. */
