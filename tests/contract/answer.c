@@ -59,6 +59,7 @@ static void poll_has_no_effect(void **state)
 
 	run(w, &a, CONTRACT_WRITES);
 	make(w, &b, CONTRACT_WRITES);
+	settle(w, &a);
 	snapshot(w, &before);
 	for (int i = 0; i < 20; i++) {
 		look(w, &a);

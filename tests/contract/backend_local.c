@@ -108,6 +108,14 @@ static void doubt(void *service, const struct job *job, bool on)
 		close(s->lock);
 }
 
+/* Its supervisor holds the lock until it is gone. */
+static bool settled(void *service, const struct job *job)
+{
+	AUTO_FD int dirfd = open(job->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	return dirfd >= 0 && attempt_locked(dirfd) == 0;
+}
+
 int main(int argc, char **argv)
 {
 	const struct contract_backend local = {
@@ -117,6 +125,7 @@ int main(int argc, char **argv)
 		.make_job = make_job,
 		.executions = executions,
 		.doubt = doubt,
+		.settled = settled,
 		.knows_exit = true,
 		.log_max = PUMP_HEAD + PUMP_TAIL + 1000,
 	};

@@ -39,6 +39,8 @@ struct contract_backend {
 	int (*executions)(void *service); /* since the start */
 	/* Optional: from `on` to off the service cannot prove that it did not get the job, which it did not. */
 	void (*doubt)(void *service, const struct job *job, bool on);
+	/* Optional: has what looks after this job, which has ended, gone as well? It may still tidy up. */
+	bool (*settled)(void *service, const struct job *job);
 	bool knows_exit;  /* exit codes and signals come back */
 	size_t log_max;   /* bytes: attempts/<n>/log never grows beyond */
 };

@@ -33,6 +33,7 @@ static void fetch_is_whole_and_repeatable(void **state)
 	assert_false(is_there(&a, "output"));
 	fetch(w, &a);
 	assert_whole_output(&a);
+	settle(w, &a);
 	snapshot(w, &once);
 	fetch(w, &a);
 	world_reopen(w);

@@ -43,6 +43,7 @@ static void strange_ids_reach_nothing(void **state)
 	struct job_status s = run(w, &a, CONTRACT_WRITES), again;
 
 	make(w, &never, CONTRACT_WRITES);
+	settle(w, &a);
 	snapshot(w, &before);
 	for (size_t i = 0; i < sizeof(ids) / sizeof(*ids); i++)
 		assert_nothing_known(w, &never, ids[i]);

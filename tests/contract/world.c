@@ -224,6 +224,16 @@ static int note_entry(void *arg, const struct io_entry *e)
 	return 0;
 }
 
+void settle(const struct world *w, const struct attempt *a)
+{
+	int64_t until = soon();
+
+	while (w->backend->settled && !w->backend->settled(w->service, &a->job)) {
+		assert_true(clock_boot_ns() < until);
+		pause_ms(5);
+	}
+}
+
 void snapshot(const struct world *w, struct strbuf *out)
 {
 	strbuf_reset(out);

@@ -93,6 +93,8 @@ bool is_there(const struct attempt *a, const char *name);
 void read_file(const struct attempt *a, const char *name, struct strbuf *out);
 void assert_file(const struct attempt *a, const char *name, const char *text);
 void assert_whole_output(const struct attempt *a); /* of CONTRACT_WRITES */
+/* Nothing changes any more by itself: what is compared before and after begins here. */
+void settle(const struct world *w, const struct attempt *a);
 /* Every path below the root but the log of the wrapper, with its size. */
 void snapshot(const struct world *w, struct strbuf *out);
 
