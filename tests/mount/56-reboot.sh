@@ -22,16 +22,16 @@ others() {
 	done
 }
 none_left() { [ -z "$(others)" ]; }
+kill_others() {
+	local pid
+	for pid in $(others); do kill -KILL "$pid" 2>/dev/null; done
+	none_left
+}
 # Power off: every process of these namespaces but the script itself; then another boot.
 power_cycle() {
-	local i pid
-	for ((i = 0; i < 100; i++)); do
-		none_left && break
-		for pid in $(others); do kill -KILL "$pid" 2>/dev/null; done
-	done
+	wait_for kill_others || die "processes are left: $(others)"
 	wait 2>/dev/null
 	KEXEC_PID=
-	none_left || die "processes are left: $(others)"
 	unmount_hard
 	reboot_machine || die "no other boot"
 }
