@@ -167,10 +167,8 @@ static int refuse_for_now(struct answer *a, bool once)
 {
 	int err = answer_errno_of(a->words, -EAGAIN);
 
-	if (once)
-		return a->words[0] ? err : -EUCLEAN;
 	a->again = err == -EAGAIN;
-	return err;
+	return once && a->words[0] == '\0' ? -EUCLEAN : err;
 }
 
 static int errno_of_status(struct answer *a, bool once)

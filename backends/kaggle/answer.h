@@ -17,7 +17,7 @@
 /* One whole HTTP answer, read for success. */
 struct answer {
 	int status;               /* what it amounts to: HTTP's, or the code inside of a 200 */
-	bool again;               /* a repetition may go better */
+	bool again;               /* later it may go better; nothing is wrong with the request */
 	char words[ANSWER_WORDS]; /* the service's own, one line; "" = it said nothing readable */
 };
 /* 0 with *out (an object, the caller frees) for a success, else -errno of api.h and the words in `a`.

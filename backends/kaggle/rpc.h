@@ -3,6 +3,7 @@
  *
  *   answer.h  what answers mean        gate.c   who may send when
  *   rpc.c     one call, repeated       auth.c   the Authorization header of the moment
+ *   body.c    requests
  *   fetch.c   signed URLs into files   upload.c files to signed URLs
  */
 #ifndef KEXEC_BACKENDS_KAGGLE_RPC_H
@@ -91,7 +92,9 @@ int rpc_call(struct kaggle *k, const struct rpc *call, struct json **out, struct
 int rpc_get(struct kaggle *k, const char *path, const char *gate, int64_t deadline_ns,
 	struct http_response *out, struct why *why);
 /* Turn http_call()'s error into one of api.h's for a call that may be repeated (again set) or not. */
-int rpc_transport(int err, bool once, int64_t deadline_ns, struct rpc_news *news);
+int rpc_transport(int err, bool sent, bool once, int64_t deadline_ns, struct rpc_news *news);
+/* What `a` says as a sentence; returns err. */
+int rpc_say(const char *method, int err, const struct answer *a, struct why *why);
 const char *rpc_short(const char *method); /* what stands after the '/' */
 
 /* Requests without their defaults; the first failure sticks in *err. */
