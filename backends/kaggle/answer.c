@@ -98,10 +98,10 @@ int answer_errno_of(const char *words, int otherwise)
 {
 	static const char *const patterns[][3] = {/* two parts, and which errno by its row */
 		{"session count", ""}, {"quota", "week"}, {"quota", "hours"}, {"daily", "submi"},
-		{"submission", "allowance"}, {"not found", ""}, {"could not find", ""},
+		{"submission", "allowance"}, {"maximum number", "submission"}, {"not found", ""}, {"could not find", ""},
 		{"already in use", ""}, {"already exists", ""}, {"permission", "denied"}};
-	static const int errors[] = {-EAGAIN, -EDQUOT, -EDQUOT, -EDQUOT, -EDQUOT, -ENOENT, -ENOENT,
-		-EEXIST, -EEXIST, -EACCES};
+	static const int errors[] = {-EAGAIN, -EDQUOT, -EDQUOT, -EDQUOT, -EDQUOT, -EDQUOT, -ENOENT,
+		-ENOENT, -EEXIST, -EEXIST, -EACCES};
 
 	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++)
 		if (has(words, patterns[i][0]) && has(words, patterns[i][1]))

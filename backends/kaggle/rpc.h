@@ -144,6 +144,9 @@ int rpc_file_text(struct kaggle *k, const struct rpc *call, struct strbuf *out, 
 /* Put fd's `size` bytes to where `url` says; resumes. -ESTALE: the session is gone, begin again. */
 int rpc_put_file(struct kaggle *k, const char *url, int fd, int64_t size, int64_t deadline_ns,
 	struct why *why);
+/* dirfd/name by way of `method`, whose request is `b` but for size and time: the token is appended. */
+int rpc_upload(struct kaggle *k, const char *method, struct rpc_body *b, int dirfd, const char *name,
+	int64_t deadline_ns, struct strbuf *token, struct why *why);
 /* Open dirfd/name for that. */
 int rpc_open_file(int dirfd, const char *name, int64_t *size, int64_t *modified_s, struct why *why);
 
