@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "backends/kaggle/rpc.h"
-#include "backends/kaggle/zip.h"
+#include "fs/base/archive.h"
 #include "fs/base/cleanup.h"
 #include "fs/base/i18n.h"
 #include "fs/base/json.h"
@@ -11,6 +11,7 @@
 #include "fs/base/why.h"
 
 #define SERVICE "competitions.CompetitionApiService/"
+#define LEADERBOARD_MAX ((size_t)64 << 20)
 
 int kaggle_submissions_left(struct kaggle *k, const char *competition, int64_t deadline_ns, int *left,
 	struct why *why)
@@ -97,9 +98,9 @@ int kaggle_leaderboard(struct kaggle *k, const char *competition, int64_t deadli
 	r = body.err ? body.err : rpc_file_text(k, &call, &raw, why);
 	if (r)
 		return r;
-	if (!zip_is(raw.buf, raw.len))
+	if (raw.len < 4 || memcmp(raw.buf, "PK\003\004", 4) != 0)
 		return strbuf_add(csv, raw.buf, raw.len);
-	return zip_one(raw.buf, raw.len, csv, why);
+	return archive_unzip(raw.buf, raw.len, ".csv", LEADERBOARD_MAX, csv, why);
 }
 
 int kaggle_competition_file(struct kaggle *k, const char *competition, const char *file, int dirfd,
