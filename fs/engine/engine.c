@@ -19,6 +19,7 @@
 #define LOCK_WAIT_MS 5000
 #define STOP_WAIT_NS (5 * NS_PER_S)
 #define LOAD_PAGE    64
+#define FRESH_S      15
 
 /* ---- Telling ---- */
 
@@ -69,6 +70,15 @@ struct engine_backend *engine_backend_named(struct engine *e, const char *name)
 			return &e->backends[i];
 	}
 	return NULL;
+}
+
+bool engine_backend_disabled(struct engine *e, const char *name, struct why *why)
+{
+	if (config_backend_enabled(e->config, name))
+		return false;
+	why_set(why, EACCES, _("The backend %s is switched off in the configuration (backends.%s.enabled)."),
+		name, name);
+	return true;
 }
 
 static void backend_news(void *arg, const char *remote_id, bool ended)
@@ -136,18 +146,11 @@ int engine_backend_open(struct engine *e, const char *name, struct backend_handl
 	return rc;
 }
 
-static bool enabled(const struct config *config, const char *name)
-{
-	return json_bool(json_get(json_get(config->backends, name), "enabled"), true);
-}
-
 static void list_backends(struct engine *e, const struct backend *const *all)
 {
 	for (; *all && e->backend_count < BACKENDS_MAX; all++) {
 		struct engine_backend *b = &e->backends[e->backend_count];
 
-		if (!enabled(e->config, (*all)->name))
-			continue;
 		b->engine = e;
 		b->vt = *all;
 		pthread_mutex_init(&b->lock, NULL);
@@ -164,10 +167,15 @@ static int describe(struct engine *e, const char *backend, struct strbuf *status
 {
 	struct backend_handle handle = {0};
 	struct why why = {0};
-	int rc = engine_backend_open(e, backend, &handle, &why);
+	int rc;
 
-	if (rc == -ENOENT && !engine_backend_named(e, backend))
-		return rc;
+	if (!engine_backend_named(e, backend))
+		return -ENOENT;
+	if (engine_backend_disabled(e, backend, &why)) {
+		strbuf_addf(status, "disabled: %s\n", why_text(&why));
+		return status->err;
+	}
+	rc = engine_backend_open(e, backend, &handle, &why);
 	if (!rc && handle.vt)
 		return handle.vt->describe(handle.conn, status, quota);
 	strbuf_addf(status, "unavailable: %s\n", why_text(&why));
@@ -221,6 +229,14 @@ static int64_t gigabytes(double gb)
 	return gb < 1e9 ? (int64_t)(gb * 1073741824.0) : INT64_MAX / 2;
 }
 
+/* backends.<name>.freshness_seconds */
+static int64_t fresh_ns(const struct config *config, const char *backend)
+{
+	double s = json_number(json_get(json_get(config->backends, backend), "freshness_seconds"), FRESH_S);
+
+	return s >= 1 && s <= 86400 ? (int64_t)(s * (double)NS_PER_S) : FRESH_S * NS_PER_S;
+}
+
 /* What it declares; else the mean of what the last runs of its folder took. */
 void engine_need(struct engine *e, const struct run *r, struct sched_need *out)
 {
@@ -231,6 +247,7 @@ void engine_need(struct engine *e, const struct run *r, struct sched_need *out)
 
 	memset(out, 0, sizeof(*out));
 	out->local = !b || !(b->vt->caps & BACKEND_NETWORK);
+	out->fresh_ns = b && !(b->vt->caps & BACKEND_PUSHES) ? fresh_ns(e->config, b->vt->name) : 0;
 	options_init(&o);
 	if (json && options_from_json(json, &o, NULL) == 0) {
 		out->gpu = o.gpu && e->config->jobs_gpus > 0;
@@ -342,9 +359,12 @@ static int open_parts(struct engine *e, const struct engine_setup *setup, struct
 		rc = engine_repair_drafts(e);
 	if (!rc)
 		rc = load_active(e);
-	if (!rc)
-		rc = sched_start(e->sched);
 	return rc;
+}
+
+int engine_start(struct engine *e)
+{
+	return sched_start(e->sched);
 }
 
 /* After its threads have ended. */
@@ -395,11 +415,13 @@ void engine_close(struct engine *e)
 	if (!e)
 		return;
 	/* A worker that a service keeps waiting still uses all of this: then the process ends with it. */
-	if (sched_stop(e->sched, STOP_WAIT_NS))
+	if (sched_stop(e->sched, STOP_WAIT_NS)) {
+		store_note_clock(e->store);
 		release_engine(e);
-	else
+	} else {
 		log_write(e->log, LOG_LEVEL_WARN, "engine.close", NULL,
 			"a call to a backend did not return in time");
+	}
 }
 
 /* ---- Paths ---- */
