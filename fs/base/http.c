@@ -1,9 +1,10 @@
 /*
- * Calls over libcurl. Each call has a handle of its own from the pool, with the connections that handle has
- * kept; its transfer is driven here, so that the deadline, silence and the caller's wish to stop are looked at
- * ten times a second whatever libcurl waits for. Redirects are followed here as well: what may be sent where
- * is decided in one place, not by the habits of a library's version. HTTP/1.1 only: a blocking call has one
- * stream, and what was sent and what was not is plain.
+ * Calls over libcurl. Each call has a handle of its own from the pool, with the connections that
+ * handle has kept; its transfer is driven here, so that the deadline, silence and the caller's wish
+ * to stop are looked at ten times a second whatever libcurl waits for. Redirects are followed here
+ * as well: what may be sent where is decided in one place, not by the habits of a library's
+ * version. HTTP/1.1 only: a blocking call has one stream, and what was sent and what was not is
+ * plain.
  */
 #include "fs/base/http.h"
 
@@ -60,14 +61,14 @@ struct call {
 	/* Of the exchange that runs: */
 	struct curl_slist *headers;
 	struct http_head head;
-	bool sent;      /* a connection stood, and the request was begun */
-	bool refused;   /* an address that plain http may not go to */
-	bool follow;    /* the answer is a redirect that will be followed */
-	bool cut;       /* as much came as is wanted */
-	int err;        /* why a callback ended it */
-	size_t read;    /* of the request's body */
-	size_t got;     /* of the response's */
-	int64_t moved;  /* bytes in both directions when last looked at, */
+	bool sent;        /* a connection stood, and the request was begun */
+	bool refused;     /* an address that plain http may not go to */
+	bool follow;      /* the answer is a redirect that will be followed */
+	bool cut;         /* as much came as is wanted */
+	int err;          /* why a callback ended it */
+	size_t read;      /* of the request's body */
+	size_t got;       /* of the response's */
+	int64_t moved;    /* bytes in both directions when last looked at, */
 	int64_t moved_ns; /* and when that number changed */
 };
 
@@ -203,7 +204,8 @@ static bool is_loopback(const struct sockaddr *addr)
 	return addr->sa_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&six->sin6_addr);
 }
 
-/* The address of the server, or of the proxy: plain http goes to neither elsewhere, whatever names say. */
+/* The address of the server, or of the proxy: plain http goes to neither elsewhere, whatever names
+ * say. */
 static curl_socket_t on_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *a)
 {
 	struct call *c = arg;
@@ -215,8 +217,8 @@ static curl_socket_t on_socket(void *arg, curlsocktype purpose, struct curl_sock
 	return socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
 }
 
-/* The connection stands and the request goes out. A second time in one exchange means that libcurl begins
- * again after a kept connection proved dead; that is right for what only reads. */
+/* The connection stands and the request goes out. A second time in one exchange means that libcurl
+ * begins again after a kept connection proved dead; that is right for what only reads. */
 static int on_ready(void *arg, char *ip, char *local_ip, int port, int local_port)
 {
 	struct call *c = arg;
@@ -254,7 +256,7 @@ static size_t on_header(char *data, size_t size, size_t n, void *arg)
 
 	c->err = http_head_line(&c->head, c->out, data, size * n);
 	c->follow = c->request->follow && c->hops < REDIRECTS_MAX && c->head.location[0] &&
-		http_next_method(c->method, c->head.status);
+		    http_next_method(c->method, c->head.status);
 	return c->err ? CURL_WRITEFUNC_ERROR : size * n;
 }
 
@@ -278,7 +280,8 @@ static int keep_body(struct call *c, const char *data, size_t len)
 	if (len > c->max - c->got)
 		return -EFBIG;
 	c->got += len;
-	return q->sink ? q->sink(q->sink_arg, c->out, data, len) : strbuf_add(&c->out->body, data, len);
+	return q->sink ? q->sink(q->sink_arg, c->out, data, len)
+		       : strbuf_add(&c->out->body, data, len);
 }
 
 static size_t on_body(char *data, size_t size, size_t n, void *arg)
@@ -311,7 +314,8 @@ static int set_limits(const struct http *h, CURL *e)
 	int bad = 0;
 
 	curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
-	curl_easy_setopt(e, CURLOPT_QUICK_EXIT, 1L); /* no waiting for a name server past the deadline */
+	curl_easy_setopt(
+		e, CURLOPT_QUICK_EXIT, 1L); /* no waiting for a name server past the deadline */
 	curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L);
 	curl_easy_setopt(e, CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);
 	curl_easy_setopt(e, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
@@ -340,8 +344,8 @@ static int set_method(const struct call *c, CURL *e)
 		curl_easy_setopt(e, CURLOPT_HTTPGET, 1L);
 	if (reads)
 		return 0;
-	/* On a connection that was kept, a lost answer and a request that never arrived look the same, and
-	 * libcurl would send it again. */
+	/* On a connection that was kept, a lost answer and a request that never arrived look the
+	 * same, and libcurl would send it again. */
 	curl_easy_setopt(e, CURLOPT_FRESH_CONNECT, 1L);
 	if (strcmp(c->method, "DELETE") != 0 || c->request->body_len > 0) {
 		curl_easy_setopt(e, CURLOPT_POST, 1L);
@@ -390,7 +394,8 @@ static int set_headers(struct call *c, CURL *e)
 	int r = add_authorization(c);
 
 	for (const char *const *h = c->request->headers; r == 0 && h && *h; h++) {
-		packed = packed && !http_header_is(*h, "Range") && !http_header_is(*h, "Accept-Encoding");
+		packed = packed && !http_header_is(*h, "Range") &&
+			 !http_header_is(*h, "Accept-Encoding");
 		typed = typed || http_header_is(*h, "Content-Type");
 		if (goes_along(c, *h))
 			r = add_header(c, *h);
@@ -487,9 +492,11 @@ static int drive(struct call *c, CURLcode *code)
 static int lost(struct call *c, const char *reason)
 {
 	if (c->head.done || c->acted)
-		return why_set(c->why, EPIPE, _("the answer of %s was cut short: %s"), c->at.host, reason);
-	return why_set(c->why, EUCLEAN, _("%s did not answer, and the request may have taken effect: %s"),
-		c->at.host, reason);
+		return why_set(
+			c->why, EPIPE, _("the answer of %s was cut short: %s"), c->at.host, reason);
+	return why_set(c->why, EUCLEAN,
+		_("%s did not answer, and the request may have taken effect: %s"), c->at.host,
+		reason);
 }
 
 static int late(struct call *c)
@@ -513,7 +520,8 @@ static int ended(struct call *c, int err)
 	case -ECANCELED:
 		return why_set(c->why, ECANCELED, _("the request to %s was given up"), c->at.host);
 	case -EFBIG:
-		return why_set(c->why, EFBIG, _("the answer of %s is longer than %zu bytes"), c->at.host, c->max);
+		return why_set(c->why, EFBIG, _("the answer of %s is longer than %zu bytes"),
+			c->at.host, c->max);
 	case -EPROTO:
 		return not_http(c);
 	case -ENOMEM:
@@ -526,17 +534,34 @@ static int ended(struct call *c, int err)
 
 static int untrusted(struct call *c)
 {
-	return why_set(c->why, EACCES, _("the certificate of %s could not be verified"), c->at.host);
+	return why_set(
+		c->why, EACCES, _("the certificate of %s could not be verified"), c->at.host);
+}
+
+static const char *why_unreached(const struct call *c, CURLcode code)
+{
+	long err = 0;
+
+	switch (code) {
+	case CURLE_COULDNT_RESOLVE_HOST:
+		return _("its address cannot be found");
+	case CURLE_COULDNT_RESOLVE_PROXY:
+		return _("the address of the proxy cannot be found");
+	case CURLE_SSL_CONNECT_ERROR:
+		return _("no secure connection can be agreed");
+	default:
+		curl_easy_getinfo(c->line->easy, CURLINFO_OS_ERRNO, &err);
+		return err ? strerror((int)err) : _("the connection was not made");
+	}
 }
 
 /* Nothing was sent. */
 static int unreached(struct call *c, CURLcode code)
 {
-	long err = 0;
-
 	if (c->refused)
 		return why_set(c->why, EACCES,
-			_("plain http to %s would leave this machine; if a proxy is set, add %s to no_proxy"),
+			_("plain http to %s would leave this machine; if a proxy is set, add %s to "
+			  "no_proxy"),
 			c->at.host, c->at.host);
 	switch (code) {
 	case CURLE_PEER_FAILED_VERIFICATION:
@@ -554,10 +579,9 @@ static int unreached(struct call *c, CURLcode code)
 		break;
 	}
 	if (c->acted)
-		return lost(c, curl_easy_strerror(code));
-	curl_easy_getinfo(c->line->easy, CURLINFO_OS_ERRNO, &err);
-	return why_set(c->why, EAGAIN, _("%s cannot be reached: %s"), c->at.host,
-		code == CURLE_COULDNT_CONNECT && err ? strerror((int)err) : curl_easy_strerror(code));
+		return lost(c, why_unreached(c, code));
+	return why_set(
+		c->why, EAGAIN, _("%s cannot be reached: %s"), c->at.host, why_unreached(c, code));
 }
 
 static int broken(struct call *c, CURLcode code)
@@ -572,7 +596,7 @@ static int broken(struct call *c, CURLcode code)
 	case CURLE_OUT_OF_MEMORY: /* what libcurl calls a line of a head that has no end */
 		return c->head.done ? ended(c, -ENOMEM) : not_http(c);
 	default:
-		return lost(c, curl_easy_strerror(code));
+		return lost(c, _("the connection ended"));
 	}
 }
 
@@ -611,7 +635,8 @@ static int exchange(struct call *c)
 		r = -ENOMEM;
 	if (r)
 		return ended(c, r);
-	r = verdict(c, drive(c, &code), code);
+	r = drive(c, &code);
+	r = verdict(c, r, code);
 	curl_multi_remove_handle(c->line->multi, c->line->easy); /* one that runs is cut off */
 	return r;
 }
@@ -627,7 +652,8 @@ static void settle_location(const struct call *c)
 	if (url && c->head.location[0] && !curl_url_set(url, CURLUPART_URL, c->out->url, 0) &&
 		!curl_url_set(url, CURLUPART_URL, c->head.location,
 			CURLU_NON_SUPPORT_SCHEME | CURLU_URLENCODE) &&
-		!curl_url_get(url, CURLUPART_URL, &full, 0) && strlen(full) < sizeof(c->out->location))
+		!curl_url_get(url, CURLUPART_URL, &full, 0) &&
+		strlen(full) < sizeof(c->out->location))
 		memcpy(c->out->location, full, strlen(full) + 1);
 	curl_free(full);
 	curl_url_cleanup(url);
@@ -689,9 +715,11 @@ static void empty(struct http_response *out, size_t max)
 	strbuf_init(&out->body, max < SIDE_BODY_MAX ? SIDE_BODY_MAX : max);
 }
 
-int http_call(struct http *h, const struct http_request *request, struct http_response *out, struct why *why)
+int http_call(struct http *h, const struct http_request *request, struct http_response *out,
+	struct why *why)
 {
-	struct call c = {.h = h, .request = request, .out = out, .why = why, .method = request->method};
+	struct call c = {
+		.h = h, .request = request, .out = out, .why = why, .method = request->method};
 	int r;
 
 	c.max = request->max ? request->max : BODY_MAX;

@@ -103,7 +103,8 @@ static bool is_printable(const char *text, size_t len)
 	return true;
 }
 
-static void take_field(struct http_head *head, struct http_response *out, const char *line, size_t len)
+static void take_field(
+	struct http_head *head, struct http_response *out, const char *line, size_t len)
 {
 	const char *colon = memchr(line, ':', len);
 	char value[HTTP_URL_MAX];
@@ -133,7 +134,8 @@ static void forget(struct http_head *head, struct http_response *out)
 	out->ranges = false;
 }
 
-static int begin_head(struct http_head *head, struct http_response *out, const char *line, size_t len)
+static int begin_head(
+	struct http_head *head, struct http_response *out, const char *line, size_t len)
 {
 	const char *space = memchr(line, ' ', len);
 	size_t at = space ? (size_t)(space - line) + 1 : len;
@@ -265,7 +267,8 @@ int http_request_check(const struct http_request *request, struct why *why)
 	if (!request->body && (request->body_offset < 0 || request->body_len > INT64_MAX / 2))
 		return why_set(why, EINVAL, _("the body of the request cannot be read"));
 	if (secret && (secret[0] == '\0' || !is_printable(secret, strlen(secret))))
-		return why_set(why, EINVAL, _("the credentials cannot be sent: there are control characters in them"));
+		return why_set(why, EINVAL,
+			_("the credentials cannot be sent: there are control characters in them"));
 	for (const char *const *h = request->headers; r == 0 && h && *h; h++)
 		r = check_header(*h, why);
 	return r;

@@ -1,4 +1,5 @@
-/* Server-sent events: lines, of which those that begin with "data:" count, and an empty one ends an event. */
+/* Server-sent events: lines, of which those that begin with "data:" count, and an empty one ends an
+ * event. */
 #include <errno.h>
 #include <string.h>
 

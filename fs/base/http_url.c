@@ -71,7 +71,8 @@ static size_t take_host(const char *at, struct http_url *out)
 		return keep_host(out, at, len) == 0 ? len : 0;
 	}
 	len = strspn(at + 1, DIGITS "abcdefABCDEF:.");
-	if (at[1 + len] != ']' || keep_host(out, at + 1, len) || inet_pton(AF_INET6, out->host, &six) != 1)
+	if (at[1 + len] != ']' || keep_host(out, at + 1, len) ||
+		inet_pton(AF_INET6, out->host, &six) != 1)
 		return 0;
 	return len + 2;
 }
@@ -120,7 +121,8 @@ int http_url_parse(const char *url, struct http_url *out, struct why *why)
 		return r;
 	whole = strcspn(at, "/?#");
 	if (memchr(at, '@', whole))
-		return why_set(why, EACCES, _("a URL with a user name or a password in it is not used"));
+		return why_set(
+			why, EACCES, _("a URL with a user name or a password in it is not used"));
 	host = take_host(at, out);
 	if (host == 0 || take_port(at + host, whole - host, out))
 		return not_a_url(why);
@@ -137,7 +139,8 @@ static int check_parsed(const struct http_url *at, struct why *why)
 {
 	if (at->tls || at->loopback)
 		return 0;
-	return why_set(why, EACCES, _("%s is not this machine: only https may be used for it"), at->host);
+	return why_set(
+		why, EACCES, _("%s is not this machine: only https may be used for it"), at->host);
 }
 
 int http_url_check(const char *url, struct why *why)
@@ -179,7 +182,8 @@ static int64_t clip(int64_t ns, int64_t low, int64_t high)
 	return ns < low ? low : ns > high ? high : ns;
 }
 
-int64_t http_backoff_ns(int n, int64_t base_ns, int64_t cap_ns, int64_t retry_after_ns, uint64_t random)
+int64_t http_backoff_ns(
+	int n, int64_t base_ns, int64_t cap_ns, int64_t retry_after_ns, uint64_t random)
 {
 	int64_t wait = clip(base_ns, 0, cap_ns);
 
@@ -218,9 +222,9 @@ static bool in_range(const struct tm *tm)
 	int year = tm->tm_year + 1900, leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
 
 	return year >= 1970 && tm->tm_mon >= 0 && tm->tm_mday >= 1 &&
-		tm->tm_mday <= days[tm->tm_mon] + (tm->tm_mon == 1 && leap) && tm->tm_hour >= 0 &&
-		tm->tm_hour < 24 && tm->tm_min >= 0 && tm->tm_min < 60 && tm->tm_sec >= 0 &&
-		tm->tm_sec <= 60;
+	       tm->tm_mday <= days[tm->tm_mon] + (tm->tm_mon == 1 && leap) && tm->tm_hour >= 0 &&
+	       tm->tm_hour < 24 && tm->tm_min >= 0 && tm->tm_min < 60 && tm->tm_sec >= 0 &&
+	       tm->tm_sec <= 60;
 }
 
 /* By hand: strptime() goes by the locale, and accepts more than there should be. */
