@@ -165,6 +165,8 @@ static int start_all(struct server *s, struct why *why)
 		r = loop_open(m, &kexec_ops, &s->loop);
 	if (r == 0)
 		r = loop_start(s->loop, s->ended_fd);
+	if (r == 0)
+		r = engine_start(m->engine); /* after the loop: who waits for an answer comes first */
 	if (r != 0)
 		return why_set(why, -r, _("the FUSE session cannot be served: %s"), strerror(-r));
 	event_catch_up(m, s->fresh);

@@ -42,7 +42,7 @@ const struct node tree[NODE_COUNT] = {
 		.find = runs_find, .list = runs_list},
 	[N_RUN] = {N_RUNS, NULL, DIR | 0755, NODE_STABLE, N_("one run"),
 		.unsettled = run_unsettled, .drop = run_drop, .move = run_move_name},
-	[N_RUN_STATUS] = {N_RUN, "status", REG | 0444, NODE_POLLS | NODE_SNAPSHOT, N_("one line: state, progress, backend, elapsed"),
+	[N_RUN_STATUS] = {N_RUN, "status", REG | 0444, NODE_POLLS | NODE_SNAPSHOT | NODE_REFRESHES, N_("one line: state, progress, backend, elapsed"),
 		.render = run_status_render},
 	[N_RUN_STATE] = {N_RUN, "state.json", REG | 0444, NODE_POLLS | NODE_SNAPSHOT, N_("everything about it, for programs"),
 		.render = run_state_render},

@@ -436,6 +436,7 @@ static void take_status(struct step *st, struct job_status *status)
 		st->look->find_first = true;
 		become_unknown(st, _("the backend has no evidence of what became of it"));
 	}
+	sched_answered(st->e->sched, st->r.id); /* who waits for the news reads them now */
 }
 
 /* A call that asks had no answer. */

@@ -12,7 +12,6 @@
 #include "fs/base/why.h"
 
 #define BUSY_MS 5000
-#define CHUNK	(1 << 20)
 
 struct db_query {
 	struct db *db;
@@ -101,7 +100,7 @@ static int configure(struct db *db, enum db_role role, struct why *why)
 	if (role == DB_READER)
 		return db_script(db, "PRAGMA query_only=1", why);
 	/* It grows by whole chunks that are allocated at once, so a checkpoint on a full disk succeeds. */
-	sqlite3_file_control(db->handle, NULL, SQLITE_FCNTL_CHUNK_SIZE, &(int){CHUNK});
+	sqlite3_file_control(db->handle, NULL, SQLITE_FCNTL_CHUNK_SIZE, &(int){DB_CHUNK});
 	return db_script(db,
 		"PRAGMA journal_mode=WAL;"
 		"PRAGMA synchronous=FULL;"

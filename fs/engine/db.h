@@ -30,6 +30,7 @@ int db_script(struct db *db, const char *sql, struct why *why);
 int db_begin(struct db *db, bool write); /* BEGIN IMMEDIATE or BEGIN */
 int db_commit(struct db *db);            /* after a failure the transaction has been rolled back */
 void db_rollback(struct db *db);
+#define DB_CHUNK (1 << 20) /* bytes that the file grows by at a time */
 int db_checkpoint(struct db *db);        /* the journal's content to the database; outside a transaction */
 
 /*

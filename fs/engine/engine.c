@@ -19,6 +19,7 @@
 #define LOCK_WAIT_MS 5000
 #define STOP_WAIT_NS (5 * NS_PER_S)
 #define LOAD_PAGE    64
+#define FRESH_S      15
 
 /* ---- Telling ---- */
 
@@ -221,6 +222,14 @@ static int64_t gigabytes(double gb)
 	return gb < 1e9 ? (int64_t)(gb * 1073741824.0) : INT64_MAX / 2;
 }
 
+/* backends.<name>.freshness_seconds */
+static int64_t fresh_ns(const struct config *config, const char *backend)
+{
+	double s = json_number(json_get(json_get(config->backends, backend), "freshness_seconds"), FRESH_S);
+
+	return s >= 1 && s <= 86400 ? (int64_t)(s * (double)NS_PER_S) : FRESH_S * NS_PER_S;
+}
+
 /* What it declares; else the mean of what the last runs of its folder took. */
 void engine_need(struct engine *e, const struct run *r, struct sched_need *out)
 {
@@ -231,6 +240,7 @@ void engine_need(struct engine *e, const struct run *r, struct sched_need *out)
 
 	memset(out, 0, sizeof(*out));
 	out->local = !b || !(b->vt->caps & BACKEND_NETWORK);
+	out->fresh_ns = b && !(b->vt->caps & BACKEND_PUSHES) ? fresh_ns(e->config, b->vt->name) : 0;
 	options_init(&o);
 	if (json && options_from_json(json, &o, NULL) == 0) {
 		out->gpu = o.gpu && e->config->jobs_gpus > 0;
@@ -342,9 +352,12 @@ static int open_parts(struct engine *e, const struct engine_setup *setup, struct
 		rc = engine_repair_drafts(e);
 	if (!rc)
 		rc = load_active(e);
-	if (!rc)
-		rc = sched_start(e->sched);
 	return rc;
+}
+
+int engine_start(struct engine *e)
+{
+	return sched_start(e->sched);
 }
 
 /* After its threads have ended. */

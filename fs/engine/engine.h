@@ -59,8 +59,10 @@ struct engine_setup {
 	const struct backend *const *backends; /* NULL-terminated; NULL: backend_all() */
 };
 
-/* Open the store (migrating it), look up every run in a working state, start threads. */
+/* Open the store (migrating it) and know every run in a working state. */
 int engine_open(const struct engine_setup *setup, struct engine **out, struct why *why);
+/* Begin to work: threads that start, look after and collect runs. Readers and words are served without. */
+int engine_start(struct engine *e);
 /* Stop threads (a call to a backend in flight is waited for, at most 5 s) and close. Local jobs go on. */
 void engine_close(struct engine *e);
 

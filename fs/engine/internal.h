@@ -3,6 +3,7 @@
 #define KEXEC_ENGINE_INTERNAL_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include "backends/backend.h"
 #include "fs/base/why.h"
 #include "fs/engine/classify.h"
@@ -24,6 +25,9 @@ struct engine_backend {
 	int64_t tried_ns;     /* boot time of the last attempt to open it, 0 never */
 	struct backend_handle handle;
 	struct why trouble;   /* why it is not open */
+	/* freshness.c; boot times, 0 never */
+	_Atomic int64_t asked_ns;     /* when readers last had it asked */
+	_Atomic int64_t next_wait_ns; /* until then nobody waits for it */
 };
 
 struct engine {

@@ -29,7 +29,9 @@ struct item {
 	enum run_state state;
 	int64_t due;
 	int64_t looked;
+	int64_t answered_ns; /* when its backend last answered a question about it; 0: not in this process */
 	bool busy, again;
+	bool remote_step; /* counted in remote_busy */
 	pthread_t worker; /* in whose step it is */
 	bool allowed;   /* queued, and the allocation says start */
 	enum fit told;  /* the reason for waiting that was told last */
@@ -58,6 +60,7 @@ struct sched {
 	bool reallocate;        /* who may start must be judged anew */
 	bool stopping;
 	bool housekeeping;
+	int remote_busy;        /* items in a step, or handed out for one, that are not this machine's */
 	int64_t housekeep_due;
 	int wake_fd, timer_fd;
 	pthread_t thread, workers[SCHED_WORKERS];
@@ -305,6 +308,71 @@ void sched_news(struct sched *s, const char *backend, const char *remote_id, boo
 	pthread_mutex_unlock(&s->lock);
 }
 
+/* Does a backend hold its job, and is it one that has to be asked? */
+static bool is_asked_for(const struct item *item)
+{
+	return item->need.fresh_ns > 0 && item->remote && item->state != RUN_QUEUED && holds_place(item);
+}
+
+static bool is_stale(const struct item *item, int64_t now)
+{
+	return is_asked_for(item) && now - item->answered_ns >= item->need.fresh_ns;
+}
+
+void sched_answered(struct sched *s, int64_t run)
+{
+	struct item *item;
+
+	pthread_mutex_lock(&s->lock);
+	item = find_item(s, run);
+	if (item)
+		item->answered_ns = clock_boot_ns();
+	pthread_mutex_unlock(&s->lock);
+}
+
+bool sched_stale(struct sched *s, int64_t run, char *backend, int64_t *fresh_ns)
+{
+	const struct item *item;
+	bool stale;
+
+	pthread_mutex_lock(&s->lock);
+	item = find_item(s, run);
+	stale = item && is_stale(item, clock_boot_ns());
+	if (stale) {
+		memcpy(backend, item->backend, sizeof(item->backend));
+		*fresh_ns = item->need.fresh_ns;
+	}
+	pthread_mutex_unlock(&s->lock);
+	return stale;
+}
+
+void sched_refresh(struct sched *s, const char *backend)
+{
+	int64_t now = clock_boot_ns();
+
+	pthread_mutex_lock(&s->lock);
+	for (size_t i = 0; i < s->count; i++)
+		if (is_stale(s->items[i], now) && strcmp(s->items[i]->backend, backend) == 0 && !s->items[i]->busy)
+			poke(s->items[i], 0);
+	wake(s);
+	pthread_mutex_unlock(&s->lock);
+}
+
+int sched_unanswered(struct sched *s, const char *backend, int64_t since_ns)
+{
+	int n = 0;
+
+	pthread_mutex_lock(&s->lock);
+	for (size_t i = 0; i < s->count; i++) {
+		const struct item *item = s->items[i];
+
+		n += is_asked_for(item) && since_ns - item->answered_ns >= item->need.fresh_ns &&
+			strcmp(item->backend, backend) == 0;
+	}
+	pthread_mutex_unlock(&s->lock);
+	return n;
+}
+
 void sched_housekeep(struct sched *s)
 {
 	pthread_mutex_lock(&s->lock);
@@ -387,6 +455,19 @@ static bool ready(const struct item *item, int64_t now, int64_t wall)
 	return item->due <= now;
 }
 
+/* A service that hangs keeps some of the workers, never all. The end of a step wakes the scheduler. */
+static bool waits_for_worker(const struct sched *s, const struct item *item)
+{
+	return !item->need.local && s->remote_busy >= SCHED_REMOTE;
+}
+
+static void start_step(struct sched *s, struct item *item)
+{
+	item->busy = add_task(s, (struct task){.kind = TASK_STEP, .run = item->look.run});
+	item->remote_step = item->busy && !item->need.local;
+	s->remote_busy += item->remote_step;
+}
+
 /* Hand out what is due; returns when the next thing is. Scheduler thread, lock held. */
 static int64_t hand_out(struct sched *s)
 {
@@ -395,9 +476,10 @@ static int64_t hand_out(struct sched *s)
 	for (size_t i = 0; i < s->count; i++) {
 		struct item *item = s->items[i];
 
+		if (waits_for_worker(s, item))
+			continue;
 		if (ready(item, now, wall))
-			item->busy = add_task(s,
-				(struct task){.kind = TASK_STEP, .run = item->look.run});
+			start_step(s, item);
 		if (item->busy || (item->state == RUN_QUEUED && !item->allowed))
 			continue;
 		if (item->due < next)
@@ -454,6 +536,8 @@ static void end_step(struct sched *s, const struct look *look)
 	if (!item)
 		return;
 	item->busy = false;
+	s->remote_busy -= item->remote_step;
+	item->remote_step = false;
 	item->looked = clock_boot_ns();
 	if (!has_work(item->state)) {
 		drop_item(s, item);

@@ -16,7 +16,8 @@
 
 struct sched;
 
-#define SCHED_WORKERS 4
+#define SCHED_WORKERS 8
+#define SCHED_REMOTE  5 /* of them at most in calls to services, which may hang: the rest is for this machine */
 #define SCHED_NEVER   INT64_MAX
 
 /* What is known of a run when its step begins, and what the step wants remembered. In memory only. */
@@ -36,6 +37,7 @@ struct sched_need {
 	int64_t memory_bytes;
 	bool gpu, local;
 	int64_t deadline_ns; /* wall clock, 0 none */
+	int64_t fresh_ns;    /* an answer older than this is asked for again when somebody reads; 0: news is pushed */
 };
 
 struct sched_setup {
@@ -65,5 +67,16 @@ void sched_poke(struct sched *s, int64_t run, bool find_first);
  * knows yet may belong to a submission in flight: then those are looked at once more. */
 void sched_news(struct sched *s, const char *backend, const char *remote_id, bool ended);
 void sched_housekeep(struct sched *s); /* now */
+
+void sched_answered(struct sched *s, int64_t run); /* its backend has just answered a question about it */
+/*
+ * Fresh answers for readers. Is the last answer about this run older than its fresh_ns, and is it with a
+ * backend now? Then `backend` (at least 32 bytes) receives whose it is and *fresh_ns how long answers count.
+ */
+bool sched_stale(struct sched *s, int64_t run, char *backend, int64_t *fresh_ns);
+/* Look now at everything with that backend whose last answer is older than its fresh_ns. */
+void sched_refresh(struct sched *s, const char *backend);
+/* Of those that were stale at that time (boot time): how many have had no answer since? */
+int sched_unanswered(struct sched *s, const char *backend, int64_t since_ns);
 
 #endif

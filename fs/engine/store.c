@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "fs/base/cleanup.h"
@@ -155,6 +156,14 @@ static int prepare_database(struct store *s, struct why *why)
 	return rc;
 }
 
+/* The database gets its first chunk while there is space; later starts need not wait for the disk. */
+static bool has_chunk(const struct store *s)
+{
+	struct stat st;
+
+	return stat(s->path, &st) == 0 && st.st_size >= DB_CHUNK;
+}
+
 int store_open(const char *directory, uint64_t connection, struct store **out, struct why *why)
 {
 	struct store *s = calloc(1, sizeof(*s));
@@ -176,8 +185,8 @@ int store_open(const char *directory, uint64_t connection, struct store **out, s
 		rc = db_open(s->path, DB_WRITER, &s->writer, why);
 	if (!rc)
 		rc = prepare_database(s, why);
-	if (!rc)
-		db_checkpoint(s->writer); /* the database has its first chunk while there is space */
+	if (!rc && !has_chunk(s))
+		db_checkpoint(s->writer);
 	if (!rc)
 		s->reserved = reserve_make(s->dirfd) == 1;
 	if (rc) {

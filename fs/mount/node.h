@@ -80,6 +80,7 @@ enum node_row_flags {
 	NODE_POLLS = 1 << 5,     /* poll(2): newer than at open */
 	NODE_PAGE = 1 << 6,      /* large: a file per version under pages/ */
 	NODE_SNAPSHOT = 1 << 8,  /* a reader gets one version from its beginning to its end (snapshots.h) */
+	NODE_REFRESHES = 1 << 9, /* opening it asks the run's backend for news, and waits a moment (freshness.h) */
 	NODE_STABLE = 1 << 7,    /* neither name nor attributes ever change by themselves */
 };
 

@@ -30,9 +30,24 @@ static int open_synthetic(const struct call *c, uint64_t ino, struct fuse_file_i
 	return 0;
 }
 
+/* Does who opens this want fresher news than there are? */
+static bool asks_first(const struct call *c, uint64_t ino, struct freshness *wait)
+{
+	return !in_tree(ino) && (row_of(ino)->flags & NODE_REFRESHES) &&
+		engine_refresh(c->mount->engine, ino_ref(ino).id, wait);
+}
+
+static void park_fresh(const struct call *c, fuse_req_t req, uint64_t ino, const struct fuse_file_info *fi,
+	const struct freshness *wait)
+{
+	loop_keep_parked(c->mount);
+	park_open(c, req, ino_ref(ino).id, fi, wait);
+}
+
 void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct call c = call_of(req);
+	struct freshness wait;
 	int r = known(ino);
 
 	if (r == 0 && in_tree(ino)) {
@@ -43,6 +58,8 @@ void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	}
 	if (r != 0)
 		reply_err(req, r);
+	else if (asks_first(&c, ino, &wait))
+		park_fresh(&c, req, ino, fi, &wait);
 	else if (fuse_reply_open(req, fi) == -ENOENT && in_tree(ino))
 		files_release(&c, ino, fi->fh); /* the caller was killed meanwhile: no release will come */
 }

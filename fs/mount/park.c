@@ -12,15 +12,18 @@
 
 #define REST_NS (10 * NS_PER_S) /* a draft that has been at rest for this long will not be submitted */
 #define TICK_NS (500 * NS_PER_MS)
+#define FRESH_TICK_NS (20 * NS_PER_MS) /* while somebody waits for news, two seconds at most */
 
 struct parked {
 	struct parked *next;
 	struct mount *mount;
 	fuse_req_t req;
-	uint64_t key;
 	int64_t run;
-	size_t size;
+	size_t size;      /* a read of `wait` */
 	off_t at;
+	bool opens;       /* an open of `status`, answered with `fi` */
+	struct fuse_file_info fi;
+	struct freshness fresh;
 	bool interrupted; /* before it was in the list */
 };
 
@@ -29,6 +32,7 @@ struct park {
 	pthread_cond_t wake;
 	pthread_t thread;
 	struct parked *list;
+	int opening; /* of the list: opens */
 	bool stop;
 };
 
@@ -48,7 +52,12 @@ bool park_ready(const struct call *c, int64_t id)
 	return ready;
 }
 
-static void answer(struct parked *p)
+static void answer_open(struct parked *p)
+{
+	fuse_reply_open(p->req, &p->fi); /* a caller that was killed leaves nothing to release */
+}
+
+static void answer_read(struct parked *p)
 {
 	AUTO_BUF struct strbuf line = STRBUF_INIT;
 	struct run run = {0};
@@ -62,6 +71,31 @@ static void answer(struct parked *p)
 	fuse_reply_buf(p->req, line.buf + at, left < p->size ? left : p->size);
 }
 
+static void answer(struct parked *p)
+{
+	if (p->opens)
+		answer_open(p);
+	else
+		answer_read(p);
+}
+
+/* `lock` is held. */
+static void put(struct park *park, struct parked *p)
+{
+	p->next = park->list;
+	park->list = p;
+	park->opening += p->opens;
+}
+
+static struct parked *take(struct park *park, struct parked **at)
+{
+	struct parked *p = *at;
+
+	*at = p->next;
+	park->opening -= p->opens;
+	return p;
+}
+
 /* libfuse calls this with the request's own lock held; whoever takes the entry out answers. */
 static void interrupted(fuse_req_t req, void *data)
 {
@@ -73,7 +107,7 @@ static void interrupted(fuse_req_t req, void *data)
 	for (struct parked **at = &park->list; *at; at = &(*at)->next) {
 		if (*at != p)
 			continue;
-		*at = p->next;
+		take(park, at);
 		mine = true;
 		break;
 	}
@@ -85,24 +119,25 @@ static void interrupted(fuse_req_t req, void *data)
 	}
 }
 
-void park_wait(const struct call *c, fuse_req_t req, int64_t run, size_t size, off_t at)
+/* Takes over what it is given, and the request in it. */
+static void park(struct parked *given)
 {
-	struct park *park = c->mount->park;
-	struct parked *p = calloc(1, sizeof(*p));
+	struct park *park = given->mount->park;
+	fuse_req_t req = given->req;
+	struct parked *p = malloc(sizeof(*p));
 
 	if (!p) {
 		fuse_reply_err(req, ENOMEM);
 		return;
 	}
-	*p = (struct parked){.mount = c->mount, .req = req, .key = c->key, .run = run, .size = size, .at = at};
+	*p = *given;
 	/* Before it is in the list, so that nobody else can answer and free it meanwhile. */
 	fuse_req_interrupt_func(req, interrupted, p);
 	pthread_mutex_lock(&park->lock);
 	bool late = p->interrupted;
 
 	if (!late) {
-		p->next = park->list;
-		park->list = p;
+		put(park, p);
 		pthread_cond_signal(&park->wake);
 	}
 	pthread_mutex_unlock(&park->lock);
@@ -110,13 +145,29 @@ void park_wait(const struct call *c, fuse_req_t req, int64_t run, size_t size, o
 		fuse_req_interrupt_func(req, NULL, NULL);
 		fuse_reply_err(req, EINTR);
 		free(p);
-		return;
 	}
+}
+
+void park_wait(const struct call *c, fuse_req_t req, int64_t run, size_t size, off_t at)
+{
+	park(&(struct parked){.mount = c->mount, .req = req, .run = run, .size = size, .at = at});
 	/* The run may have ended between the caller's look and the list. */
 	park_wake(c->mount, run);
 }
 
-/* Take out the entries of `run` (0: any draft) that are ready. */
+void park_open(const struct call *c, fuse_req_t req, int64_t run, const struct fuse_file_info *fi,
+	const struct freshness *wait)
+{
+	park(&(struct parked){.mount = c->mount, .req = req, .run = run, .opens = true, .fi = *fi,
+		.fresh = *wait});
+}
+
+static bool is_ready(const struct call *c, const struct parked *p)
+{
+	return p->opens ? engine_fresh(c->mount->engine, &p->fresh) : park_ready(c, p->run);
+}
+
+/* Take out the entries of `run` (0: any) that are ready. */
 static struct parked *take_ready(struct mount *m, int64_t run)
 {
 	struct park *park = m->park;
@@ -127,11 +178,11 @@ static struct parked *take_ready(struct mount *m, int64_t run)
 	for (struct parked **at = &park->list; *at;) {
 		struct parked *p = *at;
 
-		if ((run != 0 && p->run != run) || !park_ready(&c, p->run)) {
+		if ((run != 0 && p->run != run) || !is_ready(&c, p)) {
 			at = &p->next;
 			continue;
 		}
-		*at = p->next;
+		take(park, at);
 		p->next = ready;
 		ready = p;
 	}
@@ -154,7 +205,7 @@ void park_wake(struct mount *m, int64_t run)
 	}
 }
 
-/* Drafts come to rest by time alone, so while anything waits somebody must look. */
+/* Drafts come to rest and waits for news end by time alone, so while anything waits somebody must look. */
 static void *tick(void *arg)
 {
 	struct mount *m = arg;
@@ -169,7 +220,8 @@ static void *tick(void *arg)
 			continue;
 		}
 		clock_gettime(CLOCK_MONOTONIC, &ts);
-		int64_t until = (int64_t)ts.tv_sec * NS_PER_S + ts.tv_nsec + TICK_NS;
+		int64_t until = (int64_t)ts.tv_sec * NS_PER_S + ts.tv_nsec +
+			(park->opening ? FRESH_TICK_NS : TICK_NS);
 
 		ts = (struct timespec){.tv_sec = until / NS_PER_S, .tv_nsec = until % NS_PER_S};
 		if (pthread_cond_timedwait(&park->wake, &park->lock, &ts) != ETIMEDOUT)
@@ -210,9 +262,8 @@ void park_stop(struct mount *m)
 	pthread_mutex_unlock(&park->lock);
 	pthread_join(park->thread, NULL);
 	while (park->list) {
-		struct parked *p = park->list;
+		struct parked *p = take(park, &park->list);
 
-		park->list = p->next;
 		fuse_req_interrupt_func(p->req, NULL, NULL);
 		fuse_reply_none(p->req); /* sends nothing, frees the request */
 		free(p);

@@ -1,6 +1,7 @@
 /*
  * Requests that wait. A read of `wait` is kept here until its run has ended or its draft has come to
- * rest, and answered by whoever sees that; no thread blocks. The condition is a function of the request and of
+ * rest, an open of `status` until the backend has answered or two seconds are over; they are answered by
+ * whoever sees that; no thread blocks. The condition is a function of the request and of
  * durable state, so that a request that the kernel sends again after a restart waits on or is
  * answered as if nothing had happened.
  */
@@ -9,6 +10,7 @@
 
 #define FUSE_USE_VERSION 35
 #include <fuse_lowlevel.h>
+#include "fs/engine/freshness.h"
 #include "fs/mount/mount.h"
 
 int park_start(struct mount *m);
@@ -19,6 +21,9 @@ int park_start(struct mount *m);
 void park_stop(struct mount *m);
 /* Answer this read of runs/<run>/wait at once or later. Takes the request over. */
 void park_wait(const struct call *c, fuse_req_t req, int64_t run, size_t size, off_t at);
+/* Answer this open with `fi` when the run's backend has been heard or the wait is over. Takes it over. */
+void park_open(const struct call *c, fuse_req_t req, int64_t run, const struct fuse_file_info *fi,
+	const struct freshness *wait);
 /* A run has changed: answer those whose time has come. Any thread, no lock held. */
 void park_wake(struct mount *m, int64_t run);
 /* Would a read of `wait` return now? */

@@ -67,6 +67,8 @@ static int fixture_start(struct fixture *f)
 	struct why why = {0};
 	int rc = engine_open(&setup, &f->engine, &why);
 
+	if (!rc)
+		rc = engine_start(f->engine);
 	if (rc)
 		print_error("%s\n", why_text(&why));
 	return rc;
@@ -207,7 +209,7 @@ static inline int command(struct fixture *f, int64_t id, const char *verb, const
 }
 
 /* How often the service ran something for this run. */
-static int executions(struct fixture *f, int64_t id)
+static inline int executions(struct fixture *f, int64_t id)
 {
 	char path[400], line[200], part[32];
 	int n = 0;
@@ -223,7 +225,7 @@ static int executions(struct fixture *f, int64_t id)
 	return n;
 }
 
-static bool state_file(struct fixture *f, int64_t id, const char *name)
+static inline bool state_file(struct fixture *f, int64_t id, const char *name)
 {
 	char path[ENGINE_PATH_MAX];
 
