@@ -198,7 +198,8 @@ void attempt_begin(struct step *st)
 	struct why why = {0};
 	bool fresh;
 
-	if (engine_backend_open(st->e, st->r.backend, &st->b, &why)) {
+	if (engine_backend_disabled(st->e, st->r.backend, &why) ||
+		engine_backend_open(st->e, st->r.backend, &st->b, &why)) {
 		st->a.pub.n = 0; /* the attempt before this one is not concerned */
 		put_off(st, BACKEND_REOPEN_NS, why_text(&why));
 		return;

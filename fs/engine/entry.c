@@ -11,6 +11,7 @@
 #include "fs/base/escape.h"
 #include "fs/base/i18n.h"
 #include "fs/base/json.h"
+#include "fs/base/secret.h"
 #include "fs/base/strbuf.h"
 #include "fs/base/why.h"
 #include "fs/engine/config.h"
@@ -310,12 +311,14 @@ int entry_find(int dirfd, const struct metadata *m, struct options *o, struct pr
 
 /* ---- Backends ---- */
 
-static bool kaggle_credentials(void)
+static bool kaggle_credentials(const struct config *config)
 {
 	static const char *const files[] = {"kaggle.json", "access_token"};
 	const char *home = getenv("HOME"), *folder = getenv("KAGGLE_CONFIG_DIR");
 
-	if (getenv("KAGGLE_API_TOKEN") || (getenv("KAGGLE_USERNAME") && getenv("KAGGLE_KEY")))
+	const struct secrets *s = config->secrets;
+
+	if (secrets_get(s, "KAGGLE_API_TOKEN") || (secrets_get(s, "KAGGLE_USERNAME") && secrets_get(s, "KAGGLE_KEY")))
 		return true;
 	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
 		AUTO_BUF struct strbuf path = STRBUF_INIT;
@@ -414,7 +417,8 @@ int entry_backends(const struct config *config, bool metadata, struct options *o
 			_("name one, or leave the key out"), _("\"backend\" is an empty list"));
 	else if (o->backends)
 		err = keep_known(config, o, problems);
-	else if (metadata && known(config, "kaggle") && kaggle_credentials())
+	else if (metadata && known(config, "kaggle") && config_backend_enabled(config, "kaggle") &&
+		 kaggle_credentials(config))
 		return one_backend(o, "kaggle");
 	if (err || (o->backends && o->backends[0]))
 		return err;

@@ -51,16 +51,24 @@ static void check_kind(struct submission *s)
 			run_kind_words[s->o.kind]);
 }
 
-/* The first backend of the list that there is. */
+/* The first backend of the list that there is and that is not switched off. */
 static void choose_backend(struct submission *s)
 {
+	struct why off = {0};
+
 	for (char **name = s->o.backends; name && *name; name++) {
 		struct engine_backend *b = engine_backend_named(s->e, *name);
 
-		if (b) {
+		if (b && !engine_backend_disabled(s->e, *name, off.err ? NULL : &off)) {
 			snprintf(s->r.backend, sizeof(s->r.backend), "%s", b->vt->name);
 			return;
 		}
+	}
+	if (off.err) {
+		problems_add(&s->problems, PROBLEM_ERROR, "backend.disabled", "kexec.json", 0, 0,
+			_("Name another backend, or switch this one on and mount again."), "%s",
+			why_text(&off));
+		return;
 	}
 	problems_add(&s->problems, PROBLEM_ERROR, "backend.unknown", "kexec.json", 0, 0,
 		_("Name one of those in backends/."), _("There is no backend called %s."),
