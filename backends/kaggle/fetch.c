@@ -1,280 +1,299 @@
-/*
- * What a version left, into output/: complete or not there at all.
- *
- * Each file is brought into scratch/ and, when it is whole and on disk, renamed to its place below
- * output.part/; so what stands there is complete, and a fetch that is interrupted goes on with the rest.
- * At the end output.part/ becomes output/. Names come from strangers: one that does not stay below is left
- * out and said in output.refused.
- */
+/* Signed URLs into files, and the calls that answer with a file. */
+#include "backends/kaggle/fetch.h"
+
 #include <errno.h>
-#include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/statvfs.h>
+#include <strings.h>
 #include <unistd.h>
 
-#include "backends/kaggle/files.h"
-#include "backends/kaggle/kaggle.h"
-#include "backends/kaggle/name.h"
-#include "backends/kaggle/slug.h"
+#include "backends/kaggle/rpc.h"
 #include "fs/base/cleanup.h"
-#include "fs/base/escape.h"
-#include "fs/base/fault.h"
 #include "fs/base/i18n.h"
-#include "fs/base/io.h"
+#include "fs/base/json.h"
 #include "fs/base/strbuf.h"
+#include "fs/base/why.h"
 
-#define OUTPUT	     "output"
-#define PART	     "output.part"
-#define REFUSED	     "output.refused"
-#define SCRATCH	     "scratch"
-#define CURRENT	     "current"
-#define FILES_MAX    100000
-#define LOG_MAX	     ((size_t)64 << 20)
-#define REFUSED_MAX  1000
-#define RESERVE      (INT64_C(256) << 20) /* of the disk stays free for the daemon itself */
-#define STALE_MAX    5 /* times in a row that a fresh list is expired before a file was brought */
+#define RESTARTS_MAX 3
+#define LISTINGS_MAX 3
+#define ERROR_BYTES  65536 /* an answer that is an error after all is not longer */
 
-struct fetcher {
-	struct kaggle *k;
-	int part, scratch;
-	int source;            /* the submitted folder, where its files travelled along; or -1 */
+struct fetch {
+	const char *url;
 	int64_t deadline_ns;
-	int brought;           /* files, since the list was made */
-	size_t refused;
-	struct strbuf notes;
-	struct why *why;
+	struct partial part;
+	int restarts;
 };
 
-/* ---- One file ---- */
-
-static void refuse(struct fetcher *f, const char *name, const char *reason)
+int rpc_signed_url(const struct kaggle *k, const char *url, struct why *why)
 {
-	if (f->refused++ >= REFUSED_MAX)
-		return;
-	escape_line(&f->notes, name, strlen(name), 500);
-	strbuf_addf(&f->notes, ": %s\n", reason);
+	int r = http_url_check(url, why);
+
+	if (r == 0 && strncasecmp(url, "https:", 6) != 0 && !k->loopback)
+		r = why_set(why, EACCES, _("Kaggle named a URL that is not https; it was not used"));
+	return r;
 }
 
-static int64_t room(const struct fetcher *f)
+/* What a storage service says with a status. */
+static int read_status(const struct http_response *response, struct rpc_news *news, struct why *why)
 {
-	struct statvfs st;
-	int64_t free_bytes;
+	int status = response->status;
 
-	if (fstatvfs(f->part, &st) < 0)
+	if (status == 200 || status == 206)
 		return 0;
-	free_bytes = (int64_t)st.f_bavail * (int64_t)st.f_frsize;
-	return free_bytes > RESERVE ? free_bytes - RESERVE : 0;
-}
-
-static int too_large(struct fetcher *f, const char *name)
-{
-	AUTO_BUF struct strbuf shown = STRBUF_INIT;
-
-	escape_line(&shown, name, strlen(name), 200);
-	return why_set(f->why, ENOSPC, _("The disk has no room for the output file %s: only %" PRId64
-		" MB may be used."), shown.buf, room(f) >> 20);
-}
-
-static bool same_content(int a, int b)
-{
-	char x[16384], y[16384];
-	struct stat sa, sb;
-
-	if (fstat(a, &sa) < 0 || fstat(b, &sb) < 0 || sa.st_size != sb.st_size)
-		return false;
-	for (;;) {
-		int n = io_read_all(a, x, sizeof(x));
-
-		if (n < 0 || io_read_all(b, y, sizeof(y)) != n || memcmp(x, y, (size_t)n) != 0)
-			return false;
-		if (n == 0)
-			return true;
+	news->retry_after_ns = response->retry_after_ns;
+	if (status == 408 || status == 429 || status >= 500) {
+		news->again = true;
+		return why_set(why, EAGAIN, _("Kaggle's storage answered with HTTP %d"), status);
 	}
+	if (status == 400 || status == 401 || status == 403 || status == 404 || status == 410)
+		return why_set(why, ESTALE, _("the URL of a file has expired (HTTP %d)"), status);
+	return why_set(why, EPROTO, _("Kaggle's storage answered with HTTP %d"), status);
 }
 
-/* A file of the folder itself, put beside the job by the set-up code and not changed: no output. */
-static bool came_along(const struct fetcher *f, const char *name)
+static int start_over(struct fetch *f, struct rpc_news *news, struct why *why)
 {
-	AUTO_FD int ours = f->source < 0 ? -1 : files_open(f->source, name);
-	AUTO_FD int got = ours < 0 ? -1 : files_open(f->scratch, CURRENT);
+	int r = partial_restart(&f->part);
 
-	return got >= 0 && same_content(ours, got);
+	if (r)
+		return why_set(why, -r, "%s: %s", f->part.name, strerror(-r));
+	if (++f->restarts > RESTARTS_MAX)
+		return why_set(why, EPROTO, _("Kaggle's storage does not go on where a file was cut"));
+	news->at_once = true;
+	return -EAGAIN;
 }
 
-/* The directory that name is to be in, made; fd or -errno. Nothing below output.part is a link: we alone
- * made it. */
-static int open_place(const struct fetcher *f, const char *name, const char **base)
+static int too_big(const struct partial *p, struct why *why)
 {
-	int fd = fcntl(f->part, F_DUPFD_CLOEXEC, 3);
-	const char *slash;
-
-	for (*base = name; fd >= 0 && (slash = strchr(*base, '/')); *base = slash + 1) {
-		char part[256];
-		int next;
-
-		snprintf(part, sizeof(part), "%.*s", (int)(slash - *base), *base);
-		if (mkdirat(fd, part, 0755) < 0 && errno != EEXIST)
-			next = -errno;
-		else
-			next = io_open_dir(fd, part);
-		close(fd);
-		fd = next;
-	}
-	return fd < 0 && fd != -1 ? fd : fd < 0 ? -errno : fd;
+	return why_set(why, EFBIG, _("%s is larger than %lld bytes"), p->name, (long long)p->max);
 }
 
-static int bring(struct fetcher *f, const char *name, const char *url, int place, const char *base)
+/* Errors of the transport, of our disk and of the sink. */
+static int failed(struct kaggle *k, struct fetch *f, int err, bool sent, int64_t had,
+	struct rpc_news *news, struct why *why)
 {
-	int err = fault_point("kaggle.output.before");
-
-	if (!err)
-		err = kaggle_download(f->k, url, f->scratch, CURRENT, room(f), f->deadline_ns, f->why);
+	if (err == -ERANGE)
+		return start_over(f, news, why);
 	if (err == -EFBIG)
-		err = too_large(f, name);
-	if (err)
-		return err;
-	f->brought++;
-	if (came_along(f, name))
-		return unlinkat(f->scratch, CURRENT, 0) < 0 ? -errno : 0;
-	err = fault_point("kaggle.output.place");
-	if (!err && renameat(f->scratch, CURRENT, place, base) < 0)
-		err = -errno;
-	return err;
+		return too_big(&f->part, why);
+	if (f->part.have > had) /* it goes on, if slowly */
+		gate_open(k, RPC_STORAGE);
+	if (!why->err)
+		why_set(why, -err, "%s: %s", f->part.name, strerror(-err));
+	return rpc_transport(err, sent, false, f->deadline_ns, news);
 }
 
-static int take_file(void *arg, const char *name, const char *url)
-{
-	struct fetcher *f = arg;
-	const char *reason = output_name_problem(name), *base;
-	struct stat st;
-
-	if (reason) {
-		refuse(f, name, reason);
-		return 0;
-	}
-	if (clock_boot_ns() > f->deadline_ns)
-		return -ETIMEDOUT;
-	AUTO_FD int place = open_place(f, name, &base);
-
-	if (place == -ENOTDIR || place == -ELOOP) {
-		refuse(f, name, "a file and a folder of one name");
-		return 0;
-	}
-	if (place < 0)
-		return place;
-	if (fstatat(place, base, &st, AT_SYMLINK_NOFOLLOW) == 0) {
-		if (S_ISDIR(st.st_mode))
-			refuse(f, name, "a file and a folder of one name");
-		return 0; /* here since an earlier try, or named twice */
-	}
-	/* Another file's piece must not be gone on with. */
-	if (unlinkat(f->scratch, CURRENT, 0) < 0 && errno != ENOENT)
-		return -errno;
-	return bring(f, name, url, place, base);
-}
-
-/* ---- All of them ---- */
-
-static int list_and_take(struct fetcher *f, const struct kaggle_remote *remote, struct strbuf *log)
-{
-	int stale = 0, err;
-
-	do {
-		f->brought = 0;
-		f->refused = 0;
-		strbuf_reset(&f->notes);
-		strbuf_reset(log);
-		err = kaggle_outputs(f->k, remote->slug, remote->version, FILES_MAX, f->deadline_ns, take_file, f,
-			log, f->why);
-		stale = f->brought ? 0 : stale + 1;
-	} while (err == -ESTALE && stale < STALE_MAX);
-	if (err == -E2BIG)
-		why_set(f->why, E2BIG, _("The job left over %d files; only so many are taken."), FILES_MAX);
-	return err == -ESTALE ? -EAGAIN : err;
-}
-
-static int write_notes(const struct fetcher *f, int dirfd)
-{
-	return f->notes.len ? io_write_durable(dirfd, REFUSED, f->notes.buf, f->notes.len, 0644) : 0;
-}
-
-static int publish(int dirfd, int part)
-{
-	int err = fault_point("kaggle.output.sync");
-
-	if (!err && syncfs(part) < 0)
-		err = -errno;
-	if (!err)
-		err = fault_point("kaggle.output.rename");
-	if (!err && renameat(dirfd, PART, dirfd, OUTPUT) < 0)
-		err = -errno;
-	return err ? err : io_fsync_dir(dirfd);
-}
-
-static int open_made(int dirfd, const char *name, mode_t mode)
-{
-	if (mkdirat(dirfd, name, mode) < 0 && errno != EEXIST)
-		return -errno;
-	return io_open_dir(dirfd, name);
-}
-
-static int fetch(struct fetcher *f, const struct job *job, int dirfd, const struct kaggle_record *r,
-	const char *remote_id)
-{
-	AUTO_BUF struct strbuf log = STRBUF_INIT;
-	struct kaggle_remote remote;
-	int err = kaggle_remote_parse(remote_id, &remote);
-
-	strbuf_init(&log, LOG_MAX);
-	if (r->dataset)
-		f->source = open(job->source, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (!err && !r->invalid) /* what began without its inputs left nothing that means anything */
-		err = list_and_take(f, &remote, &log);
-	if (!err && log.len)
-		err = kaggle_log_stored(dirfd, &log);
-	if (!err)
-		err = write_notes(f, dirfd);
-	if (!err)
-		err = publish(dirfd, f->part);
-	if (f->source >= 0)
-		close(f->source);
-	return err;
-}
-
-static int fetch_into(struct backend_conn *c, const struct job *job, const char *remote_id, int dirfd,
-	int64_t deadline_ns, struct why *why)
-{
-	AUTO_FD int part = open_made(dirfd, PART, 0755);
-	AUTO_FD int scratch = open_made(dirfd, SCRATCH, 0700);
-	struct fetcher f = {.k = kaggle_client(c, why), .part = part, .scratch = scratch, .source = -1,
-		.deadline_ns = deadline_ns, .why = why};
-	struct kaggle_record r;
-	int err = part < 0 ? part : scratch < 0 ? scratch : f.k ? record_read(dirfd, &r) : -EAGAIN;
-
-	if (err)
-		return err;
-	strbuf_init(&f.notes, 1 << 20);
-	err = kaggle_denied(c, fetch(&f, job, dirfd, &r, remote_id));
-	strbuf_release(&f.notes);
-	record_release(&r);
-	return err;
-}
-
-int kaggle_fetch(struct backend_conn *c, const struct job *job, const char *remote_id, int64_t deadline_ns,
+static int read_response(struct fetch *f, const struct http_response *response, struct rpc_news *news,
 	struct why *why)
 {
-	AUTO_FD int dirfd = kaggle_open_attempt(job, why);
-	struct stat st;
-	int err = dirfd < 0 ? dirfd : 0;
+	int r;
 
-	if (!err && fstatat(dirfd, OUTPUT, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		err = fetch_into(c, job, remote_id, dirfd, deadline_ns, why);
-	if (err)
-		return why && why->err ? err
-				       : why_set(why, -err, _("The output could not be brought: %s"), strerror(-err));
-	io_remove_tree(dirfd, SCRATCH);
-	return 0;
+	if (response->status == 416 && f->part.have > 0)
+		return start_over(f, news, why);
+	r = read_status(response, news, why);
+	if (r)
+		return r;
+	r = partial_begin(&f->part, response);
+	return r == -ERANGE ? start_over(f, news, why) : r;
+}
+
+static int try_fetch(struct kaggle *k, void *arg, struct rpc_news *news, struct why *why)
+{
+	struct fetch *f = arg;
+	char range[64], condition[160];
+	const char *headers[4] = {"Accept-Encoding: identity"};
+	struct http_request request = {.method = "GET", .url = f->url, .headers = headers,
+		.follow = true, .max = SIZE_MAX, .deadline_ns = f->deadline_ns, .sink = partial_sink,
+		.sink_arg = &f->part};
+	struct http_response response = {0};
+	int64_t had = f->part.have;
+	struct why mine = {0};
+	int r;
+
+	if (had > 0 && f->part.etag[0]) {
+		snprintf(range, sizeof(range), "Range: bytes=%lld-", (long long)had);
+		snprintf(condition, sizeof(condition), "If-Range: %s", f->part.etag);
+		headers[1] = range;
+		headers[2] = condition;
+	}
+	f->part.begun = false;
+	r = http_call(k->http, &request, &response, &mine);
+	r = r ? failed(k, f, r, response.sent, had, news, &mine)
+	      : read_response(f, &response, news, &mine);
+	http_response_release(&response);
+	if (r && mine.err)
+		why_set(why, -r, "%s", mine.text);
+	return r;
+}
+
+int kaggle_download(struct kaggle *k, const char *url, int dirfd, const char *name, int64_t max,
+	int64_t deadline_ns, struct why *why)
+{
+	struct fetch f = {.url = url, .deadline_ns = deadline_ns, .part = {.fd = -1}};
+	int r = rpc_signed_url(k, url, why);
+
+	if (r == 0)
+		r = partial_open(&f.part, dirfd, name, max, why);
+	if (r == 0)
+		r = rpc_repeat(k, RPC_STORAGE, deadline_ns, try_fetch, &f, why);
+	if (r == 0)
+		r = partial_finish(&f.part, why);
+	else if (r == -EFBIG || f.part.have == 0)
+		partial_drop(&f.part);
+	partial_close(&f.part);
+	return r;
+}
+
+/* ---- Calls that answer with a file ---- */
+
+struct ask {
+	const struct rpc *rpc;
+	struct strbuf body;
+	struct partial *part;     /* the bytes go there */
+	struct strbuf *text;      /* or there */
+	char location[4096];      /* or are to be had there */
+};
+
+/* An error can hide in what looks like the file. */
+static int unmask(struct ask *q, const struct http_response *response, struct why *why)
+{
+	char text[ERROR_BYTES];
+	const char *bytes = response->body.buf;
+	size_t len = response->body.len;
+	struct answer a;
+	int r;
+
+	if (strcmp(response->content_type, "application/json") != 0)
+		return 0;
+	if (q->part) {
+		ssize_t n = q->part->have < ERROR_BYTES ? pread(q->part->fd, text, ERROR_BYTES, 0) : 0;
+
+		bytes = text;
+		len = n > 0 ? (size_t)n : 0;
+	}
+	r = len > 0 && len < ERROR_BYTES ? answer_disguised(bytes, len, &a) : 0;
+	return r ? rpc_say(q->rpc->method, r, &a, why) : 0;
+}
+
+static int take_answer(struct ask *q, const struct http_response *response, struct rpc_news *news,
+	struct why *why)
+{
+	struct json *none = NULL;
+	struct answer a;
+	int r;
+
+	if (response->status == 200 && q->part) {
+		r = partial_begin(q->part, response);
+		return r ? r : unmask(q, response, why);
+	}
+	if (response->status == 200) {
+		r = unmask(q, response, why);
+		return r ? r : strbuf_add(q->text, response->body.buf, response->body.len);
+	}
+	if (response->status / 100 == 3 && response->location[0]) {
+		memcpy(q->location, response->location, sizeof(q->location));
+		return 0;
+	}
+	r = answer_read(response->status, response->body.buf ? response->body.buf : "",
+		response->body.len, false, &none, &a);
+	json_free(none);
+	r = r ? r : -EPROTO;
+	news->again = a.again;
+	news->retry_after_ns = response->retry_after_ns;
+	return rpc_say(q->rpc->method, r, &a, why);
+}
+
+static int exchange(struct kaggle *k, struct ask *q, const char *header, struct rpc_news *news,
+	struct why *why)
+{
+	static const char *const headers[] = {
+		"Content-Type: application/json", "Accept-Encoding: identity", NULL};
+	AUTO_BUF struct strbuf url = STRBUF_INIT;
+	struct http_request request = {.method = "POST", .headers = headers, .authorization = header,
+		.body = q->body.buf, .body_len = q->body.len, .follow = !q->part,
+		.max = q->part ? SIZE_MAX : RPC_ANSWER_MAX, .deadline_ns = q->rpc->deadline_ns,
+		.sink = q->part ? partial_sink : NULL, .sink_arg = q->part};
+	struct http_response response = {0};
+	int r = strbuf_addf(&url, "%s/%s", k->base, q->rpc->method);
+
+	request.url = url.buf;
+	if (q->part)
+		q->part->begun = false;
+	if (r == 0)
+		r = http_call(k->http, &request, &response, why);
+	if (r == -EFBIG && q->part)
+		r = too_big(q->part, why);
+	else if (r)
+		r = rpc_transport(r, response.sent, false, q->rpc->deadline_ns, news);
+	else
+		r = take_answer(q, &response, news, why);
+	http_response_release(&response);
+	auth_scrub(k, header, why);
+	return r;
+}
+
+static int try_ask(struct kaggle *k, void *arg, struct rpc_news *news, struct why *why)
+{
+	struct ask *q = arg;
+	char *header = NULL;
+	int r = auth_header(k, q->rpc->deadline_ns, &header, why);
+
+	if (r == 0)
+		r = exchange(k, q, header, news, why);
+	auth_forget(&header);
+	return r;
+}
+
+static int ask(struct kaggle *k, struct ask *q, struct why *why)
+{
+	struct why mine = {0};
+	int r = json_print(q->rpc->request, &q->body, false);
+
+	q->location[0] = '\0';
+	if (r == 0)
+		r = rpc_repeat(k, q->rpc->method, q->rpc->deadline_ns, try_ask, q, &mine);
+	strbuf_release(&q->body);
+	if (r && mine.err)
+		why_set(why, -r, "%s", mine.text);
+	return r;
+}
+
+/* The bytes themselves, or where they are: *elsewhere. */
+static int ask_for_file(struct kaggle *k, struct ask *q, int dirfd, const char *name, int64_t max,
+	struct why *why)
+{
+	struct partial part;
+	int r = partial_open(&part, dirfd, name, max, why);
+
+	q->part = &part;
+	if (r == 0)
+		r = ask(k, q, why);
+	if (r == 0 && q->location[0] == '\0')
+		r = partial_finish(&part, why);
+	else if (r)
+		partial_drop(&part);
+	partial_close(&part);
+	return r;
+}
+
+int rpc_file(struct kaggle *k, const struct rpc *call, int dirfd, const char *name, int64_t max,
+	struct why *why)
+{
+	int r = -ESTALE;
+
+	for (int i = 0; i < LISTINGS_MAX && r == -ESTALE; i++) {
+		struct ask q = {.rpc = call, .body = STRBUF_INIT};
+
+		r = ask_for_file(k, &q, dirfd, name, max, why);
+		if (r == 0 && q.location[0])
+			r = kaggle_download(k, q.location, dirfd, name, max, call->deadline_ns, why);
+	}
+	return r;
+}
+
+int rpc_file_text(struct kaggle *k, const struct rpc *call, struct strbuf *out, struct why *why)
+{
+	struct ask q = {.rpc = call, .body = STRBUF_INIT, .text = out};
+
+	return ask(k, &q, why);
 }

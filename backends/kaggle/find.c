@@ -14,6 +14,7 @@
 #include "fs/base/cleanup.h"
 #include "fs/base/i18n.h"
 #include "fs/base/io.h"
+#include "fs/base/json.h"
 #include "fs/base/log.h"
 #include "fs/base/strbuf.h"
 #include "fs/notebook/ipynb.h"
@@ -57,27 +58,42 @@ static int try_version(struct kaggle *k, int dirfd, struct kaggle_record *r, int
 	return verdict == 1;
 }
 
-/* The newest version that there is; 0: no kernel. */
+/* Names are masked: 403 may mean "not there" or "not you". Our own list tells which. */
+static int believed(struct kaggle *k, int64_t deadline_ns, struct why *why)
+{
+	struct json *request = json_object(), *answer = NULL;
+	int err = json_set_text(request, "group", "PROFILE");
+
+	if (!err)
+		err = json_set_int(request, "page", 1);
+	if (!err)
+		err = json_set_int(request, "pageSize", 1);
+	if (!err)
+		err = kaggle_list(k, "kernels.KernelsApiService/ListKernels", request, deadline_ns, &answer, why);
+	json_free(request);
+	json_free(answer);
+	return err;
+}
+
+/* The newest version that there is; 0: no kernel, as before. */
 static int newest(struct kaggle *k, const struct kaggle_record *r, int64_t deadline_ns, int64_t *out,
 	struct why *why)
 {
 	struct kaggle_kernel kernel = {0};
 	int err = kaggle_get_kernel(k, r->slug, 0, deadline_ns, &kernel, why);
 
-	*out = 0;
-	/* A kernel that did not exist before and is not to be seen: names are masked, so 403 is 404. One that
-	 * did exist and is not to be seen now is no evidence of anything. */
-	if (hidden(err) && r->before == 0)
-		return 0;
-	if (err)
-		return hidden(err) ? why_set(why, EAGAIN, _("Kaggle does not show %s at the moment."), r->slug)
-				   : err;
-	*out = kernel.version;
+	*out = err ? 0 : kernel.version;
 	kaggle_kernel_release(&kernel);
-	return 0;
+	if (!hidden(err))
+		return err;
+	/* One that did exist and is not to be seen now is no evidence of anything. */
+	if (r->before)
+		return why_set(why, EAGAIN, _("Kaggle does not show %s at the moment."), r->slug);
+	return err == -EACCES ? believed(k, deadline_ns, why) : 0;
 }
 
-int find_version(struct kaggle *k, int dirfd, struct kaggle_record *r, int64_t deadline_ns, struct why *why)
+int find_version(struct backend_conn *c, struct kaggle *k, int dirfd, struct kaggle_record *r,
+	int64_t deadline_ns, struct why *why)
 {
 	int64_t last, similar = 0;
 	int found = newest(k, r, deadline_ns, &last, why);
@@ -89,6 +105,8 @@ int find_version(struct kaggle *k, int dirfd, struct kaggle_record *r, int64_t d
 	for (int64_t v = r->before + 1; v <= last && !found; v++)
 		found = try_version(k, dirfd, r, v, deadline_ns, &similar, why);
 	if (!found && similar) {
+		log_write(c->log, LOG_LEVEL_INFO, "kaggle_adopted", NULL,
+			"%s: version %" PRId64 " has our cells but no token", r->slug, similar);
 		r->version = similar;
 		found = 1;
 	}

@@ -1,12 +1,12 @@
 /*
- * From a version of a kernel to its attempt: state/kaggle/<owner>,<slug>,v<N> is a link to the directory
- * (a comma stands in no name of Kaggle's). poll() and purge() are given the remote id only.
+ * From a version of a kernel to its attempt: state/kaggle/<owner>,<slug>,v<N> (a comma stands in no name
+ * of Kaggle's). poll() and purge() are given the remote id only, purge() when the attempt's files may be
+ * gone already.
  */
 #include "backends/kaggle/kaggle.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,13 +15,14 @@
 
 #include "backends/kaggle/slug.h"
 #include "fs/base/cleanup.h"
-#include "fs/base/fault.h"
 #include "fs/base/io.h"
 #include "fs/base/io_dir.h"
+#include "fs/base/json.h"
 #include "fs/base/strbuf.h"
 
-#define FOLDER   "kaggle"
-#define NAME_LEN (KAGGLE_NAME_MAX + 24)
+#define FOLDER    "kaggle"
+#define NAME_LEN  (KAGGLE_NAME_MAX + 24)
+#define ENTRY_MAX ((size_t)64 << 10)
 
 int index_open(int state_dirfd)
 {
@@ -50,38 +51,95 @@ static int link_name(const char *remote_id, char out[NAME_LEN])
 	return err ? err : other_name(remote_id, '/', ',', out);
 }
 
-int index_put(const struct backend_conn *c, const char *remote_id, const char *directory)
+static int print_entry(const char *directory, const struct kaggle_record *r, struct strbuf *out)
 {
-	char name[NAME_LEN], temporary[NAME_LEN + 8], there[PATH_MAX];
-	int err = link_name(remote_id, name);
-	ssize_t n;
+	struct json *j = json_object();
+	int err = json_set_text(j, "directory", directory);
 
-	if (err || c->state < 0)
-		return err;
-	n = readlinkat(c->state, name, there, sizeof(there) - 1);
-	if (n > 0 && (size_t)n == strlen(directory) && memcmp(there, directory, (size_t)n) == 0)
-		return 0;
-	err = fault_point("kaggle.index");
-	if (err)
-		return err;
-	snprintf(temporary, sizeof(temporary), ".%s.new", name);
-	unlinkat(c->state, temporary, 0);
-	if (symlinkat(directory, c->state, temporary) < 0 || renameat(c->state, temporary, c->state, name) < 0)
-		return -errno;
-	return io_fsync_dir(c->state);
+	if (!err)
+		err = json_set_bool(j, "fresh_slug", r->fresh);
+	if (!err && r->dataset)
+		err = json_set_text(j, "dataset", r->dataset);
+	if (!err)
+		err = json_print(j, out, true);
+	json_free(j);
+	return err ? err : strbuf_addch(out, '\n');
 }
 
-static int open_link(int state, const char *name)
+int index_put(const struct backend_conn *c, const char *remote_id, const char *directory,
+	const struct kaggle_record *r)
 {
-	char path[PATH_MAX];
-	ssize_t n = readlinkat(state, name, path, sizeof(path) - 1);
-	int fd;
+	AUTO_BUF struct strbuf text = STRBUF_INIT, there = STRBUF_INIT;
+	char name[NAME_LEN];
+	int err = link_name(remote_id, name);
 
-	if (n < 0)
-		return -errno;
-	path[n] = '\0';
-	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return fd < 0 ? -errno : fd;
+	if (!err)
+		err = print_entry(directory, r, &text);
+	if (err || c->state < 0)
+		return err;
+	if (io_read(c->state, name, ENTRY_MAX, &there) == 0 && strcmp(there.buf, text.buf) == 0)
+		return 0;
+	return io_write_durable(c->state, name, text.buf, text.len, 0600);
+}
+
+static int copy_text(const struct json *j, const char *key, char **out)
+{
+	const char *text = json_text(json_get(j, key));
+
+	*out = text ? strdup(text) : NULL;
+	return text && !*out ? -ENOMEM : 0;
+}
+
+static int read_entry(int state, const char *name, struct index_entry *out)
+{
+	AUTO_BUF struct strbuf text = STRBUF_INIT;
+	int err = io_read(state, name, ENTRY_MAX, &text);
+	struct json *j;
+
+	memset(out, 0, sizeof(*out));
+	if (err)
+		return err;
+	j = json_parse(text.buf, text.len, ENTRY_MAX, NULL);
+	out->fresh = json_bool(json_get(j, "fresh_slug"), false);
+	err = copy_text(j, "directory", &out->directory);
+	if (!err)
+		err = copy_text(j, "dataset", &out->dataset);
+	json_free(j);
+	if (!err && !out->directory)
+		err = -EBADMSG;
+	if (err)
+		index_entry_release(out);
+	return err;
+}
+
+void index_entry_release(struct index_entry *e)
+{
+	free(e->directory);
+	free(e->dataset);
+	memset(e, 0, sizeof(*e));
+}
+
+int index_get(const struct backend_conn *c, const char *remote_id, struct index_entry *out)
+{
+	char name[NAME_LEN];
+	int err = link_name(remote_id, name);
+
+	if (err)
+		return err;
+	return c->state < 0 ? -ENOENT : read_entry(c->state, name, out);
+}
+
+static int open_entry(int state, const char *name)
+{
+	struct index_entry e;
+	int err = read_entry(state, name, &e), fd;
+
+	if (err)
+		return err;
+	fd = open(e.directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	err = fd < 0 ? -errno : fd;
+	index_entry_release(&e);
+	return err;
 }
 
 int index_find(const struct backend_conn *c, const char *remote_id)
@@ -91,7 +149,7 @@ int index_find(const struct backend_conn *c, const char *remote_id)
 
 	if (err)
 		return err;
-	return c->state < 0 ? -ENOENT : open_link(c->state, name);
+	return c->state < 0 ? -ENOENT : open_entry(c->state, name);
 }
 
 int index_remove(const struct backend_conn *c, const char *remote_id)
@@ -114,7 +172,7 @@ static int visit_one(const struct backend_conn *c, const char *name,
 
 	if (other_name(name, ',', '/', remote_id) || kaggle_remote_parse(remote_id, &remote))
 		return 0; /* the ledger, marks of data sets, a temporary name */
-	AUTO_FD int dirfd = open_link(c->state, name);
+	AUTO_FD int dirfd = open_entry(c->state, name);
 
 	if (dirfd >= 0 && record_read(dirfd, &r) == 0) {
 		result = visit(arg, remote_id, &r);

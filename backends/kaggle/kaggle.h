@@ -13,9 +13,8 @@
 struct backend_conn {
 	const struct config *config;
 	struct log *log;
-	int state;              /* state/kaggle: remote ids as links to attempts, and the ledger; or -1 */
+	int state;              /* state/kaggle: the index, the ledger, marks of data sets; or -1 */
 	bool parallel_versions;
-	double quota_hours;     /* what the user wants to use of a week; 0: no bound of his own */
 	pthread_mutex_t lock;   /* of what follows */
 	struct kaggle *api;     /* NULL: no credentials, see trouble */
 	struct why trouble;
@@ -33,10 +32,19 @@ int kaggle_denied(struct backend_conn *c, int err);
 /* The directory of an attempt, fd or -errno with why. */
 int kaggle_open_attempt(const struct job *job, struct why *why);
 
-/* index.c: state/kaggle/<owner>,<slug>,v<N>: a link to the attempt's directory. */
+/* index.c: what must be known of a version when only its remote id is given, and when its attempt's files
+ * are gone. */
+struct index_entry {
+	char *directory; /* of the attempt */
+	bool fresh;      /* the kernel is kexec's own */
+	char *dataset;   /* of the folder's files, or NULL */
+};
 int index_open(int state_dirfd);
-int index_put(const struct backend_conn *c, const char *remote_id, const char *directory);
-int index_find(const struct backend_conn *c, const char *remote_id); /* a descriptor or -errno */
+int index_put(const struct backend_conn *c, const char *remote_id, const char *directory,
+	const struct kaggle_record *r);
+int index_get(const struct backend_conn *c, const char *remote_id, struct index_entry *out); /* 0 or -ENOENT … */
+void index_entry_release(struct index_entry *e);
+int index_find(const struct backend_conn *c, const char *remote_id); /* its directory, a descriptor or -errno */
 int index_remove(const struct backend_conn *c, const char *remote_id);
 /* Every attempt that is there: 0 goes on. Records that cannot be read are left out. */
 int index_each(const struct backend_conn *c,
@@ -64,14 +72,14 @@ int kaggle_find(struct backend_conn *c, const struct job *job, int64_t deadline_
 	struct strbuf *remote_id, struct job_status *out, struct why *why);
 
 /* find.c: which version is ours? 1: r->version is set; 0: none (yet); or -errno with why. */
-int find_version(struct kaggle *k, int dirfd, struct kaggle_record *r, int64_t deadline_ns, struct why *why);
+int find_version(struct backend_conn *c, struct kaggle *k, int dirfd, struct kaggle_record *r, int64_t deadline_ns, struct why *why);
 
 /* status.c */
 int kaggle_poll(struct backend_conn *c, const char *remote_id, int64_t deadline_ns, struct job_status *out,
 	struct why *why);
 int kaggle_cancel(struct backend_conn *c, const char *remote_id, int64_t deadline_ns, struct why *why);
 
-/* joblog.c, output.c */
+/* joblog.c, bring.c */
 int kaggle_logs(struct backend_conn *c, const struct job *job, const char *remote_id, int64_t deadline_ns,
 	struct why *why);
 /* The log that the list of outputs carries, where no other came. */
@@ -79,7 +87,7 @@ int kaggle_log_stored(int dirfd, const struct strbuf *text);
 int kaggle_fetch(struct backend_conn *c, const struct job *job, const char *remote_id, int64_t deadline_ns,
 	struct why *why);
 
-/* dataset.c: the folder's own files as one private data set, made if it is not there. *slug is NULL where
+/* own_files.c: the folder's own files as one private data set, made if it is not there. *slug is NULL where
  * there are none. -EAGAIN: Kaggle is still at it. */
 struct dataset {
 	char *slug, *probe;
@@ -87,8 +95,9 @@ struct dataset {
 int dataset_attach(struct backend_conn *c, struct kaggle *k, const struct job *job, const char *user,
 	int dirfd, int64_t deadline_ns, struct dataset *out, struct why *why);
 void dataset_release(struct dataset *d);
-int dataset_purge(struct backend_conn *c, struct kaggle *k, const char *slug, int64_t deadline_ns,
-	struct why *why);
+/* Delete it where kexec made it and no other run that is still there uses it. */
+int dataset_purge(struct backend_conn *c, struct kaggle *k, const char *remote_id, const char *slug,
+	int64_t deadline_ns, struct why *why);
 
 /* describe.c */
 int kaggle_describe(struct backend_conn *c, struct strbuf *status, struct strbuf *quota);

@@ -108,38 +108,22 @@ bool kaggle_id_valid(const char *id)
 	return slash && kaggle_owner_valid(id, (size_t)(slash - id)) && kaggle_slug_valid(slash + 1);
 }
 
-/* Eight hexadecimal digits that nothing but this token gives. */
-static int short_hash(const char *token, char out[HASH_DIGITS + 1])
-{
-	struct sha256 *s = sha256_new();
-	char hex[SHA256_HEX];
-
-	if (!s)
-		return -ENOMEM;
-	sha256_add(s, token, strlen(token));
-	sha256_hex(s, hex);
-	sha256_free(s);
-	memcpy(out, hex, HASH_DIGITS);
-	out[HASH_DIGITS] = '\0';
-	return 0;
-}
-
 int kaggle_fresh_slug(const char *name, const char *token, char out[KAGGLE_SLUG_MAX + 1])
 {
 	size_t room = KAGGLE_SLUG_MAX - strlen(FRESH) - 1 - HASH_DIGITS;
 	AUTO_BUF struct strbuf slug = STRBUF_INIT;
-	char hash[HASH_DIGITS + 1];
-	int err = short_hash(token, hash);
+	char hash[SHA256_HEX];
+	int err = add_slug(name, true, &slug);
 
-	if (!err)
-		err = add_slug(name, true, &slug);
 	if (err)
 		return err;
 	if (slug.len > room)
 		strbuf_truncate(&slug, room);
 	while (slug.len && slug.buf[slug.len - 1] == '-')
 		strbuf_truncate(&slug, slug.len - 1);
-	snprintf(out, KAGGLE_SLUG_MAX + 1, FRESH "%.*s%s%s", (int)room, slug.buf, slug.len ? "-" : "", hash);
+	sha256_hex_of(token, strlen(token), hash);
+	snprintf(out, KAGGLE_SLUG_MAX + 1, FRESH "%.*s%s%.*s", (int)room, slug.buf, slug.len ? "-" : "",
+		HASH_DIGITS, hash);
 	return 0;
 }
 

@@ -37,7 +37,7 @@ static int give_remote(struct backend_conn *c, const struct job *job, const stru
 		return -EBADMSG;
 	strcpy(remote.slug, r->slug);
 	err = kaggle_remote_print(&remote, remote_id);
-	return err ? err : index_put(c, remote_id->buf, job->directory);
+	return err ? err : index_put(c, remote_id->buf, job->directory, r);
 }
 
 /* A service that did the work twice started two sessions: the one that nobody will look at is ended. */
@@ -78,7 +78,7 @@ static int look_for_push(struct backend_conn *c, int dirfd, struct kaggle_record
 	enum job_state *state, struct why *why)
 {
 	struct kaggle *k = kaggle_client(c, why);
-	int err = k ? find_version(k, dirfd, r, deadline_ns, why) : -EAGAIN;
+	int err = k ? find_version(c, k, dirfd, r, deadline_ns, why) : -EAGAIN;
 
 	if (err < 0)
 		return kaggle_denied(c, err) == -EACCES ? why_set(why, EAGAIN, "%s", why_text(why)) : -EAGAIN;

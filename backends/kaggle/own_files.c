@@ -15,6 +15,7 @@
 
 #include "backends/kaggle/files.h"
 #include "backends/kaggle/kaggle.h"
+#include "backends/kaggle/slug.h"
 #include "fs/base/archive.h"
 #include "fs/base/cleanup.h"
 #include "fs/base/fault.h"
@@ -55,17 +56,17 @@ static int hash_file(struct sha256 *s, int dirfd, const char *path, char *block)
 static int hash_files(int dirfd, const struct file_list *list, int64_t deadline_ns, char hex[SHA256_HEX])
 {
 	AUTO_FREE char *block = malloc(BLOCK);
-	struct sha256 *s = sha256_new();
-	int err = block && s ? 0 : -ENOMEM;
+	int err = block ? 0 : -ENOMEM;
+	struct sha256 s;
 
+	sha256_begin(&s);
 	for (size_t i = 0; i < list->count && !err; i++) {
-		err = hash_file(s, dirfd, list->paths[i], block);
+		err = hash_file(&s, dirfd, list->paths[i], block);
 		if (!err && clock_boot_ns() > deadline_ns)
 			err = -ETIMEDOUT;
 	}
 	if (!err)
-		sha256_hex(s, hex);
-	sha256_free(s);
+		sha256_hex(&s, hex);
 	return err;
 }
 
@@ -217,31 +218,33 @@ int dataset_attach(struct backend_conn *c, struct kaggle *k, const struct job *j
 /* ---- Forgetting it ---- */
 
 struct others {
-	const char *slug;
-	int users;
+	const char *slug, *remote_id;
+	bool used;
 };
 
 static int count_user(void *arg, const char *remote_id, const struct kaggle_record *r)
 {
 	struct others *o = arg;
 
-	o->users += r->dataset && strcmp(r->dataset, o->slug) == 0;
+	o->used |= r->dataset && strcmp(r->dataset, o->slug) == 0 && strcmp(remote_id, o->remote_id) != 0;
 	return 0;
 }
 
-int dataset_purge(struct backend_conn *c, struct kaggle *k, const char *slug, int64_t deadline_ns,
-	struct why *why)
+int dataset_purge(struct backend_conn *c, struct kaggle *k, const char *remote_id, const char *slug,
+	int64_t deadline_ns, struct why *why)
 {
-	struct others o = {.slug = slug};
+	struct others o = {.slug = slug, .remote_id = remote_id};
 	AUTO_BUF struct strbuf made = STRBUF_INIT;
 	char name[80];
 	int err;
 
+	if (c->state < 0 || !kaggle_id_valid(slug))
+		return 0;
 	mark_name(slug, name);
-	if (c->state < 0 || io_read(c->state, name, 256, &made) || strcmp(made.buf, slug) != 0)
+	if (io_read(c->state, name, 256, &made) || strcmp(made.buf, slug) != 0)
 		return 0; /* not ours */
 	err = index_each(c, count_user, &o);
-	if (err || o.users > 1)
+	if (err || o.used)
 		return err;
 	err = kaggle_dataset_delete(k, slug, deadline_ns, why);
 	if (err && err != -ENOENT && err != -EACCES)
