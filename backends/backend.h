@@ -124,6 +124,8 @@ struct backend {
 	int (*check)(struct backend_conn *c, const struct job *job, struct strbuf *warnings, struct why *why);
 	/* Optional: forget what is left of an ended job on the service. */
 	int (*purge)(struct backend_conn *c, const char *remote_id, int64_t deadline_ns, struct why *why);
+	/* Optional: has this user credentials for it? Asks no service. NULL: it needs none. */
+	bool (*credentials)(const struct config *config);
 	/* Mandatory: one line for backends/<name>/status, and the text of quota. */
 	int (*describe)(struct backend_conn *c, struct strbuf *status, struct strbuf *quota);
 };

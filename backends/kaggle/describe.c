@@ -147,7 +147,7 @@ static int ask(struct backend_conn *c, struct kaggle_quota *q, struct strbuf *st
 	int64_t deadline = clock_boot_ns() + ASK_NS;
 	struct why why = {0};
 	struct kaggle *k = kaggle_client(c, &why);
-	const char *user = k ? kaggle_user(k, deadline, &why) : NULL;
+	const char *user = k ? kaggle_owner(c, k, deadline, &why) : NULL;
 	int err = user ? kaggle_get_quota(k, deadline, q, &why) : -EAGAIN;
 
 	if (!k)

@@ -12,10 +12,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "backends/kaggle/credentials.h"
 #include "backends/kaggle/slug.h"
 #include "fs/base/cleanup.h"
 #include "fs/base/i18n.h"
@@ -97,6 +99,18 @@ struct kaggle *kaggle_client(struct backend_conn *c, struct why *why)
 	return k;
 }
 
+const char *kaggle_owner(struct backend_conn *c, struct kaggle *k, int64_t deadline_ns, struct why *why)
+{
+	const char *user = kaggle_user(k, deadline_ns, why);
+
+	if (user) {
+		pthread_mutex_lock(&c->lock);
+		snprintf(c->user, sizeof(c->user), "%s", user);
+		pthread_mutex_unlock(&c->lock);
+	}
+	return user;
+}
+
 int kaggle_denied(struct backend_conn *c, int err)
 {
 	struct kaggle *k = err == -EACCES ? kaggle_client(c, NULL) : NULL;
@@ -127,12 +141,17 @@ static void warn_quota(struct backend_conn *c, const struct push *p, struct strb
 			left > 0 ? left / 3600 : 0, p->request.session_seconds / 3600.0);
 }
 
-/* The service is not asked: a deadline that has passed gives the user where it is known. */
-static int check_push(struct backend_conn *c, struct kaggle *k, const struct job *job, struct push *p,
-	struct strbuf *warnings, struct why *why)
+/* The service is not asked: who we are is known once it was asked for something else. */
+static int check_push(struct backend_conn *c, const struct job *job, struct push *p, struct strbuf *warnings,
+	struct why *why)
 {
-	int err = push_prepare(job, kaggle_user(k, 0, NULL), p, why);
+	char user[sizeof(c->user)];
+	int err;
 
+	pthread_mutex_lock(&c->lock);
+	memcpy(user, c->user, sizeof(user));
+	pthread_mutex_unlock(&c->lock);
+	err = push_prepare(job, *user ? user : NULL, p, why);
 	if (!err)
 		err = push_finish(job, NULL, NULL, p, why);
 	if (err)
@@ -146,14 +165,13 @@ static int check_push(struct backend_conn *c, struct kaggle *k, const struct job
 
 static int backend_check(struct backend_conn *c, const struct job *job, struct strbuf *warnings, struct why *why)
 {
-	struct kaggle *k = kaggle_client(c, why);
 	struct push p;
 	int err;
 
-	if (!k)
+	if (!kaggle_client(c, why))
 		return -EINVAL; /* as it is, the job cannot be sent */
 	push_init(&p);
-	err = check_push(c, k, job, &p, warnings, why);
+	err = check_push(c, job, &p, warnings, why);
 	push_release(&p);
 	return err;
 }
@@ -200,6 +218,18 @@ static int backend_purge(struct backend_conn *c, const char *remote_id, int64_t 
 	return err ? err : index_remove(c, remote_id);
 }
 
+/* Also where they are there and cannot be used: then the backend says why. */
+static bool has_credentials(const struct config *config)
+{
+	struct credentials_places places = {.config = config};
+	struct credentials credentials;
+	int err = credentials_find(&places, 0, &credentials, NULL);
+
+	if (!err)
+		credentials_release(&credentials);
+	return err != -ENOENT;
+}
+
 /* No BACKEND_CANCEL: cancel() asks, and what Kaggle does with that is said, not promised. */
 extern const struct backend kaggle_backend;
 const struct backend kaggle_backend = {
@@ -216,5 +246,6 @@ const struct backend kaggle_backend = {
 	.cancel = kaggle_cancel,
 	.check = backend_check,
 	.purge = backend_purge,
+	.credentials = has_credentials,
 	.describe = kaggle_describe,
 };

@@ -19,6 +19,7 @@ struct backend_conn {
 	struct kaggle *api;     /* NULL: no credentials, see trouble */
 	struct why trouble;
 	int64_t tried_ns;
+	char user[128];         /* as last answered; "" not known yet */
 	char status[400], quota[1200]; /* describe(), as of described_ns; "" never */
 	int64_t described_ns;
 	bool describing;        /* one thread asks, the others are told what was known */
@@ -27,6 +28,8 @@ struct backend_conn {
 
 /* The client; credentials that appear later are found. NULL with why ("no credentials: …", -EACCES). */
 struct kaggle *kaggle_client(struct backend_conn *c, struct why *why);
+/* Who we are, borrowed until kaggle_free(). NULL with why. */
+const char *kaggle_owner(struct backend_conn *c, struct kaggle *k, int64_t deadline_ns, struct why *why);
 /* Credentials that were replaced are read again after -EACCES; returns err. */
 int kaggle_denied(struct backend_conn *c, int err);
 /* The directory of an attempt, fd or -errno with why. */

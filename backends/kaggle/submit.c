@@ -245,7 +245,7 @@ static int prepare_and_send(struct backend_conn *c, const struct job *job, int d
 
 	if (!k)
 		return -EACCES;
-	user = kaggle_user(k, deadline_ns, why);
+	user = kaggle_owner(c, k, deadline_ns, why);
 	if (!user)
 		return why && why->err ? kaggle_denied(c, -why->err) : -EAGAIN;
 	err = push_prepare(job, user, p, why);
