@@ -10,6 +10,7 @@
 
 #include "backends/backend.h"
 #include "fs/base/cleanup.h"
+#include "fs/base/http.h"
 #include "fs/base/i18n.h"
 #include "fs/base/strbuf.h"
 #include "fs/base/why.h"
@@ -69,6 +70,18 @@ static void check_fuse(struct findings *f)
 			_("you may not open it: as root, chmod 0666 /dev/fuse"));
 	if (fd >= 0)
 		close(fd);
+}
+
+/* For services: it is loaded when the first of them is used. */
+static void check_libcurl(struct findings *f)
+{
+	struct http *h;
+
+	if (http_new(NULL, &h) == 0)
+		ok("libcurl", _("found"));
+	else
+		missing(f, "libcurl", "apt-get install libcurl4");
+	http_free(h);
 }
 
 /* fusermount3 reads it at every unmount; a bare container may lack it. */
@@ -137,6 +150,7 @@ int doctor(const char *config_path, const char *state, const char *program)
 		check_mtab(&f);
 	}
 	check_program(&f, "bwrap", "bubblewrap");
+	check_libcurl(&f);
 	if (config_load(config_path, &config, &why) != 0) {
 		missing(&f, _("configuration"), why_text(&why));
 		return 1;

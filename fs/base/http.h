@@ -1,6 +1,6 @@
 /*
  * HTTP for clients of web services: blocking calls with deadlines, over pooled connections. The only
- * user of libcurl.
+ * user of libcurl, which is loaded by the first http_new().
  *
  * What it will not do, whoever asks: plain http anywhere but to loopback (and through no proxy that is
  * not on loopback), any scheme but http and https, certificates that do not verify, credentials to
@@ -35,7 +35,9 @@ struct http_options {
 	void *arg;
 };
 
-int http_new(const struct http_options *options, struct http **out); /* options NULL: all defaults */
+/* options NULL: all defaults. -ENOSYS: there is no libcurl, or one before 7.87; -ENOMEM; -EINVAL; what access(2)
+ * says of ca_file. */
+int http_new(const struct http_options *options, struct http **out);
 void http_free(struct http *h); /* accepts NULL; no call may be running */
 
 struct http_response {

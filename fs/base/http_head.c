@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 
 #include "fs/base/clock.h"
 #include "fs/base/http.h"
@@ -209,17 +210,15 @@ static bool is_one_of(const char *header, const char *const *names)
 	return false;
 }
 
-bool http_header_is_public(const char *header)
+bool http_header_goes_on(const char *header, bool left, bool bare)
 {
-	static const char *const names[] = {"Accept", "Accept-Encoding", "Accept-Language",
+	/* Any other may hold a secret: X-Api-Key and its like have no common name. */
+	static const char *const harmless[] = {"Accept", "Accept-Encoding", "Accept-Language",
 		"If-Modified-Since", "If-None-Match", "If-Range", "Range", NULL};
 
-	return is_one_of(header, names);
-}
-
-bool http_header_is_of_body(const char *header)
-{
-	return strncasecmp(header, "Content-", 8) == 0;
+	if (left && !is_one_of(header, harmless))
+		return false;
+	return !bare || strncasecmp(header, "Content-", 8) != 0;
 }
 
 /* "Name: value", and none that says where a message ends or who it is for: that is ours to say. */
@@ -255,6 +254,18 @@ static bool is_method(const char *method)
 	return false;
 }
 
+/* All of it: a file that is too short is found before anything is sent. */
+static bool has_body(const struct http_request *q)
+{
+	struct stat st;
+
+	if (q->body || q->body_len == 0)
+		return true;
+	return q->body_offset >= 0 && fstat(q->body_fd, &st) == 0 && S_ISREG(st.st_mode) &&
+	       st.st_size >= q->body_offset &&
+	       (uint64_t)(st.st_size - q->body_offset) >= q->body_len;
+}
+
 int http_request_check(const struct http_request *request, struct why *why)
 {
 	const char *secret = request->authorization;
@@ -264,7 +275,7 @@ int http_request_check(const struct http_request *request, struct why *why)
 		return why_set(why, EINVAL, _("the request has no method that is known"));
 	if (request->body_len > 0 && is_reading(request->method))
 		return why_set(why, EINVAL, _("a %s has no body"), request->method);
-	if (!request->body && (request->body_offset < 0 || request->body_len > INT64_MAX / 2))
+	if (!has_body(request))
 		return why_set(why, EINVAL, _("the body of the request cannot be read"));
 	if (secret && (secret[0] == '\0' || !is_printable(secret, strlen(secret))))
 		return why_set(why, EINVAL,

@@ -47,14 +47,43 @@ struct http_head {
  * are no HTTP. */
 int http_head_line(struct http_head *head, struct http_response *out, const char *line, size_t len);
 
+/* How an exchange ended. */
+enum http_end {
+	HTTP_WHOLE,  /* by itself */
+	HTTP_ENOUGH, /* as much came as is wanted */
+	HTTP_LATE,
+	HTTP_CANCELLED,
+	HTTP_TOO_LONG,
+	HTTP_GARBLED,
+	HTTP_FOREIGN, /* the sink, or the reading of the body, did not go on */
+	HTTP_NO_MEMORY,
+	HTTP_NO_NAME,
+	HTTP_NO_PROXY_NAME,
+	HTTP_NO_TLS,
+	HTTP_UNTRUSTED,
+	HTTP_BAD_URL,
+	HTTP_BROKEN, /* anything else */
+};
+struct http_story {
+	enum http_end end;
+	const char *host;
+	bool sent;    /* a connection stood, and the request was begun */
+	bool head;    /* a whole head came */
+	bool acted;   /* before, a request that may change something was answered with a redirect */
+	bool refused; /* an address that plain http may not go to */
+	int foreign, os_err; /* a negative errno; a positive one */
+	size_t max;
+};
+/* What http_call() returns, with its sentence. */
+int http_verdict(const struct http_story *story, struct why *why);
+
 /* Method, headers and body are such that they can be sent as they are: 0 or -EINVAL. */
 int http_request_check(const struct http_request *request, struct why *why);
 /* The method after a redirect with this status; NULL: it is not followed. */
 const char *http_next_method(const char *method, int status);
-/* May a header of the first request be sent to another origin? With a body that is no longer sent?
- */
-bool http_header_is_public(const char *header);
-bool http_header_is_of_body(const char *header);
+/* May a header of the first request still be sent, after the way led to another origin (`left`),
+ * and where its body is no longer sent (`bare`)? */
+bool http_header_goes_on(const char *header, bool left, bool bare);
 bool http_header_is(const char *header, const char *name);
 
 #endif

@@ -12,7 +12,7 @@
 #include "fs/base/i18n.h"
 #include "fs/base/why.h"
 
-#define DAY_NS (24 * 3600 * NS_PER_S)
+#define DAY_S INT64_C(86400)
 
 #define ALPHA   "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 #define DIGITS  "0123456789"
@@ -210,9 +210,9 @@ static int number(const char *text, int n)
 /* 0…, or -1: the place of three letters in a list of such. */
 static int named(const char *text, const char *list)
 {
-	for (int i = 0; list[3 * i]; i++)
-		if (strncmp(text, list + 3 * (size_t)i, 3) == 0)
-			return i;
+	for (size_t i = 0; list[3 * i]; i++)
+		if (strncmp(text, list + 3 * i, 3) == 0)
+			return (int)i;
 	return -1;
 }
 
@@ -255,7 +255,7 @@ int64_t http_retry_after(const char *value, int64_t now_s)
 	int64_t seconds = 0;
 
 	if (digits > 0 && value[digits] == '\0') {
-		for (size_t i = 0; i < digits && seconds <= DAY_NS / NS_PER_S; i++)
+		for (size_t i = 0; i < digits && seconds <= DAY_S; i++)
 			seconds = seconds * 10 + value[i] - '0';
 	} else {
 		seconds = http_date(value);
@@ -263,5 +263,5 @@ int64_t http_retry_after(const char *value, int64_t now_s)
 			return -1;
 		seconds = now_s < 0 ? seconds : seconds - now_s;
 	}
-	return clip(seconds, 0, DAY_NS / NS_PER_S) * NS_PER_S;
+	return clip(seconds, 0, DAY_S) * NS_PER_S;
 }

@@ -18,7 +18,7 @@
 
 struct why;
 
-#define LAZY_MEMBER(name) __typeof__(&(name)) name;
+#define LAZY_MEMBER(name) __typeof__(&(name)) name; /* NOLINT(bugprone-macro-parentheses): a declaration */
 #define LAZY_NAME(name)	  #name,
 
 /* Load the first of `files` that is there and put the addresses of `names` (both NULL-terminated) into table,

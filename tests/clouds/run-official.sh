@@ -19,7 +19,7 @@ venv=$place/kaggle-client
 kaggle=$venv/bin/kaggle
 
 # six: this version imports it and does not ask for it.
-install() { "$venv/bin/pip" --disable-pip-version-check --no-input --quiet install "$1" six; }
+install() { "$venv/bin/pip" --disable-pip-version-check --no-input --quiet --retries 1 --timeout 20 install "$1" six; }
 make_venv() {
 	rm -rf "$venv"
 	/usr/bin/python3 -m venv "$venv" || return 1
@@ -28,7 +28,7 @@ make_venv() {
 	install kaggle
 }
 
-mkdir -p "$place" || skip "no place for a virtual environment"
+mkdir -p "$place" && exec 9>"$venv.lock" && flock 9 || skip "no place for a virtual environment"
 log=$(mktemp) || exit 1
 trap 'rm -f "$log"' EXIT
 if ! [ -x "$kaggle" ] || ! "$venv/bin/python" -c 'import kagglesdk, six' 2>/dev/null; then

@@ -88,7 +88,7 @@ static void check_value(const char *text)
 	struct strbuf out = STRBUF_INIT;
 	int64_t ns = http_retry_after(text, 1136214245), s = http_date(text);
 
-	must(ns >= -1 && ns <= 24 * 3600 * NS_PER_S && s >= -1);
+	must(ns >= -1 && ns <= 86400 * NS_PER_S && s >= -1);
 	http_escape(&out, text);
 	must(strspn(out.buf,
 		     "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~%") ==

@@ -319,12 +319,60 @@ static void test_request_check(void **state)
 	q.authorization = "Bearer a\r\nX: y";
 	assert_int_equal(http_request_check(&q, NULL), -EINVAL);
 	q.authorization = NULL;
+	q.body = "words";
 	q.body_len = 5;
 	assert_int_equal(http_request_check(&q, NULL), 0);
 	q.method = "GET";
 	assert_int_equal(http_request_check(&q, NULL), -EINVAL);
 	q.method = "get";
 	assert_int_equal(http_request_check(&q, NULL), -EINVAL);
+}
+
+/* ---- What it comes to ---- */
+
+/* sent, head, acted: each way to end, at each stage. */
+static void test_verdict(void **state)
+{
+	static const struct {
+		enum http_end end;
+		int unsent, sent, headed, acted_unsent, acted_sent;
+	} cases[] = {
+		{HTTP_BROKEN, -EAGAIN, -EUCLEAN, -EPIPE, -EPIPE, -EPIPE},
+		{HTTP_NO_NAME, -EAGAIN, -EUCLEAN, -EPIPE, -EPIPE, -EPIPE},
+		{HTTP_NO_PROXY_NAME, -EAGAIN, -EUCLEAN, -EPIPE, -EPIPE, -EPIPE},
+		{HTTP_NO_TLS, -EAGAIN, -EUCLEAN, -EPIPE, -EPIPE, -EPIPE},
+		{HTTP_LATE, -ETIMEDOUT, -EUCLEAN, -EPIPE, -EPIPE, -EPIPE},
+		{HTTP_WHOLE, -EAGAIN, -EUCLEAN, 0, -EPIPE, -EPIPE},
+		{HTTP_GARBLED, -EAGAIN, -EPROTO, -EPROTO, -EPIPE, -EPROTO},
+		{HTTP_UNTRUSTED, -EACCES, -EUCLEAN, -EPIPE, -EACCES, -EPIPE},
+		{HTTP_BAD_URL, -EINVAL, -EUCLEAN, -EPIPE, -EINVAL, -EPIPE},
+		{HTTP_ENOUGH, 0, 0, 0, 0, 0},
+		{HTTP_CANCELLED, -ECANCELED, -ECANCELED, -ECANCELED, -ECANCELED, -ECANCELED},
+		{HTTP_TOO_LONG, -EFBIG, -EFBIG, -EFBIG, -EFBIG, -EFBIG},
+		{HTTP_NO_MEMORY, -ENOMEM, -ENOMEM, -ENOMEM, -ENOMEM, -ENOMEM},
+		{HTTP_FOREIGN, -ENOSPC, -ENOSPC, -ENOSPC, -ENOSPC, -ENOSPC},
+	};
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct http_story s = {
+			.end = cases[i].end, .host = "h.example", .foreign = -ENOSPC};
+		struct why why = {0};
+
+		assert_int_equal(http_verdict(&s, &why), cases[i].unsent);
+		assert_int_equal(why.err, -cases[i].unsent);
+		s.acted = true;
+		assert_int_equal(http_verdict(&s, NULL), cases[i].acted_unsent);
+		s.sent = true;
+		assert_int_equal(http_verdict(&s, NULL), cases[i].acted_sent);
+		s.acted = false;
+		assert_int_equal(http_verdict(&s, NULL), cases[i].sent);
+		s.head = true;
+		assert_int_equal(http_verdict(&s, NULL), cases[i].headed);
+	}
+	assert_int_equal(
+		http_verdict(&(struct http_story){.end = HTTP_BROKEN, .host = "h", .refused = true},
+			NULL),
+		-EACCES);
 }
 
 /* ---- Server-sent events ---- */
@@ -396,7 +444,8 @@ static void test_sse_bounds(void **state)
 	int r = 0;
 
 	memset(text, 'x', len);
-	memcpy(text, "data: ", 6);
+	for (size_t i = 0; i < 6; i++)
+		text[i] = "data: "[i];
 	assert_int_equal(sse_feed(&s, text, len), 0);
 	assert_int_equal(sse_feed(&s, "\n\n", 2), 0);
 	assert_int_equal(e.count, 1);
@@ -429,6 +478,7 @@ int main(void)
 		cmocka_unit_test(test_head_refused),
 		cmocka_unit_test(test_head_lengths),
 		cmocka_unit_test(test_request_check),
+		cmocka_unit_test(test_verdict),
 		cmocka_unit_test(test_sse),
 		cmocka_unit_test(test_sse_bounds),
 	};

@@ -300,7 +300,7 @@ static void test_no_leaked_sockets(void **state)
 
 	release(&g);
 	while ((e = readdir(dir))) {
-		struct sockaddr_storage name;
+		struct sockaddr_storage name = {0};
 		socklen_t len = sizeof(name);
 		int fd = (int)strtol(e->d_name, NULL, 10);
 

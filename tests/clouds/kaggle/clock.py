@@ -35,6 +35,9 @@ class Clock:
             self.real = time.monotonic()
             self.speed = self.speed if speed is None else float(speed)
 
+    def steer(self, what):
+        self.change(what.get("speed"), what.get("step", 0), what.get("set"))
+
     def week(self):
         """Start of the quota's week: Saturday 00:00 UTC."""
         now = self.now()

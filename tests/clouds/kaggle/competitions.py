@@ -21,7 +21,7 @@ class Competition:
         self.disabled = spec.get("disabled", False)
         self.files = {name: Bytes(body.encode()) for name, body in spec.get("files", {}).items()}
         self.solution = spec.get("solution", {})
-        self.sample, self.scores = spec.get("sample", "sample_submission.csv"), spec.get("scores", True)
+        self.scores = spec.get("scores", True)
         self.board = [tuple(row) for row in spec.get("leaderboard", [])]
 
     def describe(self):
@@ -222,6 +222,8 @@ def create_code(world, user, args):
     for version in kernel.versions if kernel and kernel.owner == user.slug else []:
         session = version.session
         if version.number != wanted or not session or session.status != "COMPLETE":
+            continue
+        if world.clock.now() < session.ended_at + world.modes["submit_lag"]:
             continue
         for output, content in session.outputs:
             if output == name:

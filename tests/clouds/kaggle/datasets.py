@@ -21,12 +21,12 @@ class DatasetVersion:
         self.fails, self.notes, self.status = fails, notes, STEPS[0]
 
     def settle(self, now):
-        if self.status == "DELETED":
+        if self.status in ("READY", "FAILED", "DELETED"):
             return
         if now >= self.ready_at:
             self.status = "FAILED" if self.fails else "READY"
             return
-        share = (now - self.created) / max(self.ready_at - self.created, 1e-9)
+        share = max(0.0, now - self.created) / max(self.ready_at - self.created, 1e-9)
         self.status = STEPS[min(int(share * len(STEPS)), len(STEPS) - 1)]
 
 

@@ -8,6 +8,7 @@ import threading
 
 from storage import File, read_all
 
+LARGEST_INPUT = 64 << 20
 HERE = os.path.dirname(os.path.abspath(__file__))
 _bwrap = None
 
@@ -50,18 +51,19 @@ class Execution:
             f.write(source)
         self.kind, self.process, self.killed = kernel_type, None, False
         for path, content in inputs:
-            self.place(path, content)
+            if content.size <= LARGEST_INPUT:
+                self.place(path, content)
         threading.Thread(target=self.go, daemon=True).start()
 
     def place(self, path, content):
         """An input file, at a relative path that was checked when it was stored."""
         target = os.path.join(self.input, path)
-        os.makedirs(os.path.dirname(target), exist_ok=True)
-        if isinstance(content, File):
-            os.link(content.path, target)
-            return
-        with open(target, "wb") as f:
-            f.write(read_all(content))
+        try:
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            with open(target, "xb") as f:
+                f.write(read_all(content))
+        except OSError:
+            return  # a name that is a file here and a folder there, or too long: it is not mounted
 
     def command(self):
         base = [sys.executable, "-u", os.path.join(HERE, "runner.py"), self.kind, self.source]
@@ -86,6 +88,8 @@ class Execution:
             self.session.add_event("stderr", f"{error}\n")
             self.session.finished(1, [])
             return
+        if self.killed:
+            self.kill()
         timer = threading.Timer(self.limit, self.kill)
         timer.start()
         readers = [threading.Thread(target=self.read, args=(n, p), daemon=True)

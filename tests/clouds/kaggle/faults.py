@@ -5,10 +5,11 @@ Storage (GET of a signed URL), PUT (an upload), or "*"; `slug` narrows it to cal
 `nth` (a number or a list, counted from 1 among the matching calls) or `times` (the first so many) say when; neither: always.
 Kinds:
   status    answers `code` with `message` in `shape` (code, error, html, text, empty), `http` another status line,
-            `retry_after` seconds, `retry_date` seconds ahead as an HTTP date. PUT: `store` bytes are kept before.
+            `retry_after` seconds, `retry_date` seconds ahead as an HTTP date. PUT: `store` bytes are kept before;
+            code 308 says how many.
   reset     the connection is reset. PUT: `store` as above.
-  delay     the reply comes `seconds` (real) later
-  double    the service does it twice and answers once
+  delay     the reply comes `seconds` (real) later; `"when": "before"`: so late it takes effect, told of or not
+  double    the service does it twice and answers once, with its second answer (`"answer": "first"`: with its first)
   truncate  only `bytes` of the announced body come
   drip      the body comes in pieces of `bytes` every `seconds`
   redirect  302 to another port of the same machine

@@ -8,6 +8,8 @@ import subprocess
 import sys
 import time
 
+from world import OFFICIAL_USERS
+
 HERE = pathlib.Path(__file__).parent
 
 
@@ -75,8 +77,6 @@ class Service:
 
     @staticmethod
     def user(name):
-        sys.path.insert(0, str(HERE))
-        from world import OFFICIAL_USERS
         return OFFICIAL_USERS[name]
 
     # ---- Control ----
@@ -101,7 +101,7 @@ class Service:
     # ---- What most tests do ----
 
     def push(self, slug, text="print(1)\n", **more):
-        args = {"slug": f"alice/{slug}", "newTitle": slug.replace("-", " "), "text": text, "language": "python",
+        args = {"slug": slug if "/" in slug else f"alice/{slug}", "newTitle": slug.replace("-", " "), "text": text, "language": "python",
                 "kernelType": "script", "isPrivate": True, **more}
         return self.call("SaveKernel", args)
 

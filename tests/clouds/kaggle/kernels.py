@@ -16,6 +16,7 @@ TYPES = ("script", "notebook")
 RETIRED = {"nvidiateslap100": "NvidiaTeslaT4", "tpuv38": "TpuV5E8", "tpu1vmv38": "TpuV5E8", "tpuv232": "",
            "tpuv2256": ""}
 DENIED = "Permission 'kernels.get' was denied"
+LARGEST_ZIP = 256 << 20
 NO_KERNEL = ("ValueError: No kernel name found in notebook and no override provided.",)
 PAPERMILL = "/usr/local/lib/python3.11/dist-packages/papermill"
 NO_KERNEL_LOG = "\n".join([
@@ -26,7 +27,7 @@ NO_KERNEL_LOG = "\n".join([
 
 class Kernel:
     def __init__(self, world, owner, slug, title):
-        self.id, self.owner, self.slug, self.title = world.number(), owner, slug, title
+        self.world, self.id, self.owner, self.slug, self.title = world, world.number(), owner, slug, title
         self.language = self.kernel_type = ""
         self.is_private, self.versions = True, []
         self.stale = self.hidden = self.unlisted = 0
@@ -43,6 +44,7 @@ class Version:
         self.text, self.language, self.kernel_type = args["text"], args["language"], args["kernelType"]
         self.token, self.timeout = our_token(self.text), number(args, "sessionTimeoutSeconds")
         self.machine, self.accelerator = shape_of(args)
+        self.machine = world.modes["gives_machine"] or self.machine
         self.fault = NO_KERNEL_LOG if lacks_kernel(args) else None
         self.created, self.session, self.sources = world.clock.now(), None, {}
 
@@ -50,9 +52,10 @@ class Version:
         """(path below /kaggle/input, content) of every attached source, in the new layout and in the old."""
         found = []
         for new, old, files in self.input_trees():
+            roots = {"both": (new, old), "new": (new,), "old": (old,)}[self.world.modes["layout"]]
             for name, content in files:
                 if is_plain(name) and not isinstance(content, Link):
-                    found += [(f"{new}/{name}", content), (f"{old}/{name}", content)]
+                    found += [(f"{root}/{name}", content) for root in roots]
         return list(dict(found).items())
 
     def input_trees(self):
@@ -83,8 +86,10 @@ def shape_of(args):
 def lacks_kernel(args):
     if args["kernelType"] != "notebook":
         return False
-    spec = json.loads(args["text"]).get("metadata", {}).get("kernelspec", {})
-    return not (isinstance(spec, dict) and spec.get("name"))
+    try:
+        return not json.loads(args["text"])["metadata"]["kernelspec"]["name"]
+    except (KeyError, TypeError):
+        return True
 
 
 # ---- Push ----
@@ -102,6 +107,9 @@ def save_kernel(world, user, args):
     kernel = find_or_make(world, user, args)
     if isinstance(kernel, str):
         return refused(kernel)
+    if world.modes["empty_pushes"] > 0:
+        world.modes["empty_pushes"] -= 1
+        raise Refusal(500, "Internal Server Error")
     if kernel.kernel_type and kernel.kernel_type != args["kernelType"]:
         raise Refusal(400, "Kernel type cannot be changed")
     return saved(world, user, kernel, args, runs)
@@ -148,6 +156,8 @@ def find_or_make(world, user, args):
     if owner.lower() != user.slug:
         return "Notebook not found"
     kernel = world.kernels.get((user.slug, slug.lower()))
+    if kernel and not kernel.versions:
+        return "Notebook not found"
     return kernel or make(world, user, slug.lower(), text(args, "newTitle"))
 
 
@@ -187,7 +197,7 @@ def saved(world, user, kernel, args, runs):
     ref = world.modes["ref"].format(owner=kernel.owner, slug=kernel.slug)
     return {"ref": ref, "url": f"https://www.kaggle.com/code/{kernel.owner}/{kernel.slug}",
             "versionNumber": version.number, "error": "", "kernelId": kernel.id,
-            "invalidTags": [t for t in args.get("categoryIds", []) if not re.fullmatch(r"[a-z0-9 -]+", t)], **invalid}
+            "invalidTags": [t for t in args.get("categoryIds") or [] if not re.fullmatch(r"[a-z0-9 -]+", t)], **invalid}
 
 
 def cancel_all(kernel):
@@ -258,7 +268,7 @@ def pick(kernel, args):
     versions = kernel.seen()
     kernel.stale = max(0, kernel.stale - 1)
     label = text(args, "versionLabel")
-    if label:
+    if label and not kernel.world.modes["ignore_version"]:
         match = re.fullmatch(r"v(\d+)", label)
         versions = [v for v in versions if match and v.number == int(match[1])]
     if not versions:
@@ -276,12 +286,25 @@ def get_status(world, user, args):
     _, session = with_session(world, user, args)
     if session is None:
         return {"status": "NEW_SCRIPT"}
-    answer = {"status": session.status}
+    answer = {"status": styled(session.status, world.modes["status_style"])}
     if session.status == "QUEUED" and world.modes["omit_queued"]:
         answer = {}
     if session.failure:
         answer["failureMessage"] = session.failure
     return answer
+
+
+STATUSES = ("QUEUED", "RUNNING", "COMPLETE", "ERROR", "CANCEL_REQUESTED", "CANCEL_ACKNOWLEDGED", "NEW_SCRIPT")
+
+
+def styled(status, style):
+    """The spellings that have been seen."""
+    if style == "number":
+        return STATUSES.index(status) if status in STATUSES else status
+    if style == "lower":
+        return status.lower()
+    words = status.lower().split("_")
+    return words[0] + "".join(w.capitalize() for w in words[1:]) if style == "camel" else status
 
 
 def get_kernel(world, user, args):
@@ -391,6 +414,8 @@ def session_of(world, user, args):
 
 def download_zip(world, user, args):
     session = session_of(world, user, args)
+    if sum(content.size for _, content in session.outputs) > LARGEST_ZIP:
+        raise Refusal(500, "Internal Server Error")
     body = io.BytesIO()
     with zipfile.ZipFile(body, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in session.outputs:

@@ -63,7 +63,7 @@ def main():
     if args.port_file:
         write_port(args.port_file, fake.port)
     print(fake.port, flush=True)
-    over.wait()
+    fake.run(over)
     fake.close()
 
 

@@ -1,4 +1,5 @@
 """The official client against the fake: official.py PATH_OF_KAGGLE. TAP on stdout."""
+import contextlib
 import csv
 import io
 import json
@@ -9,24 +10,14 @@ import subprocess
 import sys
 import tempfile
 import time
-import traceback
 import zipfile
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from harness import Service, notebook  # noqa: E402
+from tap import check, has, run  # noqa: E402
 
 OWNER = "alice"
-
-
-def check(condition, what):
-    if not condition:
-        raise AssertionError(what)
-
-
-def has(output, *words):
-    for word in words:
-        check(word in output, f"{word!r} is not in {output!r}")
 
 
 class Client:
@@ -75,6 +66,7 @@ class Client:
 # ---- Kernels ----
 
 def push_a_notebook(client, service):
+    """kernels push runs a notebook"""
     book = notebook("print('hello from a notebook')", "open('result.csv', 'w').write('a,b\\n1,2\\n')",
                     "import os; os.makedirs('sub', exist_ok=True); open('sub/deep.txt', 'w').write('deep')")
     book["cells"][0]["source"] = ["print('hello", " from a notebook')"]
@@ -87,11 +79,13 @@ def push_a_notebook(client, service):
 
 
 def status_of_it(client, service):
+    """kernels status"""
     output = client.until("COMPLETE", "kernels", "status", "alice/first-book")
     has(output, 'alice/first-book has status "KernelWorkerStatus.COMPLETE"')
 
 
 def output_of_it(client, service):
+    """kernels output writes files and log"""
     folder = client.folder / "got"
     output = client.run("kernels", "output", "alice/first-book", "-p", str(folder))
     has(output, "Output file downloaded to", "Kernel log downloaded to")
@@ -102,14 +96,17 @@ def output_of_it(client, service):
 
 
 def files_of_it(client, service):
+    """kernels files"""
     has(client.run("kernels", "files", "alice/first-book"), "result.csv", "sub/deep.txt")
 
 
 def stored_log(client, service):
+    """kernels logs"""
     has(client.run("kernels", "logs", "alice/first-book"), "hello from a notebook")
 
 
 def pull_it(client, service):
+    """kernels pull gives the source back"""
     folder = client.folder / "pulled"
     client.run("kernels", "pull", "alice/first-book", "-p", str(folder), "-m")
     book = json.loads((folder / "first-book.ipynb").read_text())
@@ -119,6 +116,7 @@ def pull_it(client, service):
 
 
 def list_mine(client, service):
+    """kernels list"""
     output = client.run("kernels", "list", "-m", "--csv")
     rows = list(csv.DictReader(io.StringIO(output)))
     check([r["ref"] for r in rows] == ["alice/first-book"], f"only mine: {rows}")
@@ -127,6 +125,7 @@ def list_mine(client, service):
 
 
 def follow_a_log(client, service):
+    """kernels logs --follow survives cut streams"""
     service.script({"runs": [{"slug": "alice/told-live", "queue_seconds": 0, "run_seconds": 3, "cut_after": [2, 3],
                               "log": [[0.1 * n, f"line {n}"] for n in range(20)]}]})
     client.run("kernels", "push", "-p", client.kernel("told-live", "pass\n"))
@@ -135,12 +134,14 @@ def follow_a_log(client, service):
 
 
 def script_that_fails(client, service):
+    """a script that fails"""
     client.run("kernels", "push", "-p", client.kernel("bad-script", "print('before', flush=True)\nraise ValueError('so')\n"))
     client.until("ERROR", "kernels", "status", "alice/bad-script")
     has(client.run("kernels", "logs", "alice/bad-script"), "before", "ValueError: so")
 
 
 def notebook_that_fails(client, service):
+    """a notebook that fails tells it as papermill does"""
     client.run("kernels", "push", "-p", client.kernel("bad-book", notebook("x = 1", "import nothing_like_it")))
     client.until("ERROR", "kernels", "status", "alice/bad-book")
     has(client.run("kernels", "logs", "alice/bad-book"), "PapermillExecutionError", 'In [2]',
@@ -148,6 +149,7 @@ def notebook_that_fails(client, service):
 
 
 def notebook_without_kernel(client, service):
+    """a notebook without a kernel name fails at once"""
     book = notebook("print(1)")
     del book["metadata"]["kernelspec"]
     client.run("kernels", "push", "-p", client.kernel("no-kernel", book))
@@ -156,6 +158,7 @@ def notebook_without_kernel(client, service):
 
 
 def failure_message(client, service):
+    """a failure message is shown"""
     service.script({"runs": [{"slug": "alice/too-long", "status": "ERROR", "failure_message": "It took too long.",
                               "queue_seconds": 0}]})
     client.run("kernels", "push", "-p", client.kernel("too-long", "pass\n"))
@@ -164,12 +167,14 @@ def failure_message(client, service):
 
 
 def queued_is_the_default(client, service):
+    """no status means QUEUED"""
     service.script({"runs": [{"slug": "alice/in-line", "queue_seconds": 3600, "log": []}]})
     client.run("kernels", "push", "-p", client.kernel("in-line", "pass\n"))
     has(client.run("kernels", "status", "alice/in-line"), "KernelWorkerStatus.QUEUED")
 
 
 def slots_and_exit_code(client, service):
+    """the third GPU session is refused"""
     service.script({"runs": [{"slug": "alice/long-*", "run_seconds": 3600, "queue_seconds": 0, "log": []}]})
     for n in (1, 2):
         client.run("kernels", "push", "-p", client.kernel(f"long-run-{n}", "pass\n", enable_gpu=True))
@@ -178,6 +183,7 @@ def slots_and_exit_code(client, service):
 
 
 def invalid_sources(client, service):
+    """invalid sources are listed and the version is there"""
     output = client.run("kernels", "push", "-p", client.kernel(
         "wants-much", "pass\n", dataset_sources=["bob/penguins", "bob/nothing"], competition_sources=["titanic", "typo"]))
     has(output, "not valid dataset sources", "bob/nothing", "not valid competition sources", "typo",
@@ -186,6 +192,7 @@ def invalid_sources(client, service):
 
 
 def attached_data(client, service):
+    """attached data is there"""
     code = ("import os\nroot = '/kaggle/input' if os.path.isdir('/kaggle/input') else os.environ['KAGGLE_FAKE_INPUT']\n"
             "for p in ('datasets/bob/penguins', 'penguins', 'competitions/titanic', 'titanic'):\n"
             "    print(p, sorted(os.listdir(os.path.join(root, p))))\n")
@@ -197,10 +204,12 @@ def attached_data(client, service):
 
 
 def wrong_slug(client, service):
+    """a wrong slug is a missing permission"""
     has(client.run("kernels", "status", "alice/never-was", status=1), "Permission 'kernels.get' was denied")
 
 
 def error_shapes(client, service):
+    """errors in both shapes"""
     service.script({"faults": [{"method": "SaveKernel", "kind": "status", "code": 429, "message": "TooManyRequests",
                                 "http": 200, "times": 1}]})
     folder = client.kernel("too-many", "pass\n")
@@ -211,11 +220,13 @@ def error_shapes(client, service):
 
 
 def quota(client, service):
+    """quota"""
     output = client.run("quota")
     has(output, "GPU", "TPU", "30")
 
 
 def delete_kernel(client, service):
+    """kernels delete"""
     client.run("kernels", "delete", "alice/bad-book", "-y")
     has(client.run("kernels", "status", "alice/bad-book", status=1), "denied")
     check(service.log()["effects"][-1]["effect"] == "delete", "the oracle saw it")
@@ -234,6 +245,7 @@ def dataset_folder(client, files):
 
 
 def dataset_create(client, service):
+    """datasets create"""
     output = client.run("datasets", "create", "-p", dataset_folder(client, {"one.csv": "x,y\n3,4\n"}))
     has(output, "Upload successful: one.csv", "Your private Dataset is being created")
     client.until("ready", "datasets", "status", "alice/my-data-of-the-day")
@@ -242,6 +254,7 @@ def dataset_create(client, service):
 
 
 def dataset_version(client, service):
+    """datasets version, its upload broken off once"""
     service.script({"faults": [{"method": "PUT", "kind": "status", "code": 503, "store": 4, "times": 1}]})
     folder = dataset_folder(client, {"one.csv": "x,y\n5,6\n", "two.txt": "two"})
     output = client.run("datasets", "version", "-p", folder, "-m", "second")
@@ -251,6 +264,7 @@ def dataset_version(client, service):
 
 
 def dataset_download(client, service):
+    """datasets download"""
     folder = client.folder / "data"
     has(client.run("datasets", "download", "alice/my-data-of-the-day", "-p", str(folder)), "CC0-1.0")
     with zipfile.ZipFile(folder / "my-data-of-the-day.zip") as archive:
@@ -260,11 +274,13 @@ def dataset_download(client, service):
 
 
 def dataset_taken(client, service):
+    """a title that is taken"""
     output = client.run("datasets", "create", "-p", dataset_folder(client, {}))
     has(output, "Dataset creation error", "already in use")
 
 
 def dataset_delete(client, service):
+    """datasets delete"""
     client.run("datasets", "delete", "alice/my-data-of-the-day", "-y")
     client.run("datasets", "status", "alice/my-data-of-the-day", status=1)
 
@@ -272,10 +288,12 @@ def dataset_delete(client, service):
 # ---- Competitions ----
 
 def competitions_list(client, service):
+    """competitions list"""
     has(client.run("competitions", "list"), "competitions/titanic", "closed-shop")
 
 
 def competition_files(client, service):
+    """competitions files and download"""
     has(client.run("competitions", "files", "titanic"), "train.csv", "gender_submission.csv")
     folder = client.folder / "titanic"
     client.run("competitions", "download", "titanic", "-p", str(folder))
@@ -286,6 +304,7 @@ def competition_files(client, service):
 
 
 def submit(client, service):
+    """competitions submit and submissions"""
     file = client.folder / "titanic/sub.csv"
     file.write_text("PassengerId,Survived\n" + "".join(f"{n},1\n" for n in range(892, 912)))
     has(client.run("competitions", "submit", "titanic", "-f", str(file), "-m", "all alive"),
@@ -295,6 +314,7 @@ def submit(client, service):
 
 
 def submit_code(client, service):
+    """competitions submit of a notebook's output"""
     code = "open('submission.csv', 'w').write('PassengerId,Survived\\n' + ''.join(f'{n},0\\n' for n in range(892, 912)))"
     client.run("kernels", "push", "-p", client.kernel("code-entry", notebook(code)))
     client.until("COMPLETE", "kernels", "status", "alice/code-entry")
@@ -305,6 +325,7 @@ def submit_code(client, service):
 
 
 def leaderboard(client, service):
+    """competitions leaderboard"""
     has(client.run("competitions", "leaderboard", "titanic", "--show"), "Ada", "Alice", "名無し")
     folder = client.folder / "board"
     client.run("competitions", "leaderboard", "titanic", "--download", "-p", str(folder))
@@ -314,11 +335,13 @@ def leaderboard(client, service):
 
 
 def not_joined(client, service):
+    """a competition that was not joined"""
     file = str(client.folder / "titanic/sub.csv")
     has(client.run("competitions", "submit", "closed-shop", "-f", file, "-m", "no", status=1), "participate", "denied")
 
 
 def daily_cap(client, service):
+    """the daily cap"""
     service.script({"competitions": {"capped": {"title": "Capped", "daily": 0}}})
     output = client.run("competitions", "submit", "capped", "-f", str(client.folder / "titanic/sub.csv"), "-m", "no", status=1)
     has(output, "reached your maximum number of submissions")
@@ -326,15 +349,17 @@ def daily_cap(client, service):
 
 # ---- Credentials ----
 
-def legacy_key(client, service, program):
+def legacy_key(client, service):
+    """a legacy key"""
     with tempfile.TemporaryDirectory() as folder:
-        other = Client(program, service, folder, token=False)
+        other = Client(client.program, service, folder, token=False)
         has(other.run("kernels", "list", "-m"), "alice/first-book")
 
 
-def oauth_file(client, service, program):
+def oauth_file(client, service):
+    """an OAuth credentials file"""
     with tempfile.TemporaryDirectory() as folder:
-        other = Client(program, service, folder)
+        other = Client(client.program, service, folder)
         del other.environment["KAGGLE_API_TOKEN"]
         home = pathlib.Path(folder, "home/.kaggle")
         home.mkdir()
@@ -343,60 +368,34 @@ def oauth_file(client, service, program):
         has(other.run("kernels", "list", "-m"), "alice/first-book")
 
 
-def wrong_credentials(client, service, program):
+def wrong_credentials(client, service):
+    """wrong credentials"""
     with tempfile.TemporaryDirectory() as folder:
-        other = Client(program, service, folder, token=False)
+        other = Client(client.program, service, folder, token=False)
         other.environment["KAGGLE_KEY"] = "f" * 32
         has(other.run("kernels", "list", "-m", status=1), "Authentication required")
         check(service.log()["requests"][-1]["status"] == 401, "because the service refused them")
 
 
 def no_leaks(client, service):
+    """no secret went astray"""
     check(service.leaks() == [], f"the official client sends its secrets only where they belong: {service.leaks()}")
 
 
 CASES = [
-    ("kernels push runs a notebook", push_a_notebook), ("kernels status", status_of_it),
-    ("kernels output writes files and log", output_of_it), ("kernels files", files_of_it),
-    ("kernels logs", stored_log), ("kernels pull gives the source back", pull_it), ("kernels list", list_mine),
-    ("kernels logs --follow survives cut streams", follow_a_log), ("a script that fails", script_that_fails),
-    ("a notebook that fails tells it as papermill does", notebook_that_fails),
-    ("a notebook without a kernel name fails at once", notebook_without_kernel),
-    ("a failure message is shown", failure_message), ("no status means QUEUED", queued_is_the_default),
-    ("invalid sources are listed and the version is there", invalid_sources), ("attached data is there", attached_data),
-    ("the third GPU session is refused", slots_and_exit_code), ("a wrong slug is a missing permission", wrong_slug),
-    ("errors in both shapes", error_shapes), ("quota", quota), ("kernels delete", delete_kernel),
-    ("datasets create", dataset_create), ("datasets version, its upload broken off once", dataset_version),
-    ("datasets download", dataset_download), ("a title that is taken", dataset_taken),
-    ("datasets delete", dataset_delete), ("competitions list", competitions_list),
-    ("competitions files and download", competition_files), ("competitions submit and submissions", submit),
-    ("competitions submit of a notebook's output", submit_code), ("competitions leaderboard", leaderboard),
-    ("a competition that was not joined", not_joined), ("the daily cap", daily_cap),
-    ("a legacy key", legacy_key), ("an OAuth credentials file", oauth_file), ("wrong credentials", wrong_credentials),
-    ("no secret went astray", no_leaks),
+    push_a_notebook, status_of_it, output_of_it, files_of_it, stored_log, pull_it, list_mine, follow_a_log,
+    script_that_fails, notebook_that_fails, notebook_without_kernel, failure_message, queued_is_the_default,
+    invalid_sources, attached_data, slots_and_exit_code, wrong_slug, error_shapes, quota, delete_kernel,
+    dataset_create, dataset_version, dataset_download, dataset_taken, dataset_delete, competitions_list,
+    competition_files, submit, submit_code, leaderboard, not_joined, daily_cap, legacy_key, oauth_file,
+    wrong_credentials, no_leaks,
 ]
 
 
-def run_case(number, name, function, arguments):
-    try:
-        function(*arguments)
-    except Exception:  # whatever a case raises is its failure
-        print("\n".join("# " + line for line in traceback.format_exc().splitlines()))
-        print(f"not ok {number} - {name}", flush=True)
-        return 1
-    print(f"ok {number} - {name}", flush=True)
-    return 0
-
-
 def main():
-    program, failed = sys.argv[1], 0
     with tempfile.TemporaryDirectory() as folder, Service() as service:
-        client = Client(program, service, folder + "/client")
-        for number, (name, function) in enumerate(CASES, 1):
-            wants_program = function.__code__.co_argcount == 3
-            failed += run_case(number, name, function, (client, service) + ((program,) if wants_program else ()))
-    print(f"1..{len(CASES)}")
-    sys.exit(1 if failed else 0)
+        client = Client(sys.argv[1], service, folder + "/client")
+        run(CASES, lambda: contextlib.nullcontext((client, service)))
 
 
 if __name__ == "__main__":

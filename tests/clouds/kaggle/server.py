@@ -14,6 +14,7 @@ import traceback
 import urllib.parse
 
 import account
+import clock
 import competitions
 import datasets
 import kernels
@@ -46,6 +47,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server_version, sys_version = "fake-kaggle", ""
     timeout = 120
+    disable_nagle_algorithm = True
 
     def log_message(self, *_):
         pass
@@ -209,11 +211,16 @@ class App:
     def reply_or_fault(self, call, user, scheme, args, method, fault):
         """None: the connection is reset."""
         if is_before(fault):
-            self.keep_part(call, fault)
-            return None if fault["kind"] == "reset" else fault_reply(fault, self.elsewhere)
+            stored = self.keep_part(call, fault)
+            if fault["kind"] == "reset":
+                return None
+            return stored or fault_reply(fault, self.elsewhere)
+        if fault and fault["kind"] == "delay" and fault.get("when") == "before":
+            time.sleep(fault.get("seconds", 1.0))
         reply = self.act(call, user, scheme, args, method)
         if fault and fault["kind"] == "double":
-            reply = self.act(call, user, scheme, args, method)
+            second = self.act(call, user, scheme, args, method)
+            reply = reply if fault.get("answer") == "first" else second
         if fault and fault["kind"] == "reset":
             return None
         if fault and fault["kind"] in ("status", "garbage", "redirect"):
@@ -221,7 +228,7 @@ class App:
         return reply
 
     def answer(self, handler, call, reply, fault):
-        if fault and fault["kind"] == "delay":
+        if fault and fault["kind"] == "delay" and fault.get("when") != "before":
             time.sleep(fault.get("seconds", 1.0))
         if not call.whole:
             handler.close_connection = True
@@ -232,10 +239,14 @@ class App:
             handler.send(reply, fault)
 
     def keep_part(self, call, fault):
-        """An upload that fails after so many bytes."""
-        upload = self.world.storage.upload(call.query) if call.verb == "PUT" else None
-        if upload and fault.get("store"):
-            self.world.storage.interrupted(upload, call.headers, call.body, fault["store"])
+        """An upload that fails after so many bytes. A 308 is the storage's own word for that."""
+        storage = self.world.storage
+        upload = storage.upload(call.query) if call.verb == "PUT" else None
+        if upload is None:
+            return None
+        if fault.get("store"):
+            storage.interrupted(upload, call.headers, call.body, fault["store"])
+        return storage.progress(upload) if fault.get("code") == 308 else None
 
     # ---- What is asked ----
 
@@ -387,8 +398,7 @@ class StoragePort(App):
 
 
 def json_time(world):
-    from clock import iso
-    return iso(world.clock.now())
+    return clock.iso(world.clock.now())
 
 
 def api_path(path):
@@ -418,7 +428,7 @@ def steer(world, call):
     if call.path == "/_fake/script":
         world.apply(args)
     elif call.path == "/_fake/clock":
-        world.clock.change(args.get("speed"), args.get("step", 0), args.get("set"))
+        world.clock.steer(args)
         with world.lock:
             world.settle()
     else:
@@ -427,7 +437,7 @@ def steer(world, call):
 
 
 class Fake:
-    """The three ports and the thread that lets time pass."""
+    """The three ports, and time passing."""
 
     def __init__(self, world, port=0):
         self.world = world
@@ -438,7 +448,6 @@ class Fake:
         world.storage.address = self.storage.address
         for listener in self.listeners:
             listener.app.elsewhere = f"{self.stranger.address}/elsewhere"
-        self.stop = threading.Event()
 
     @property
     def port(self):
@@ -447,16 +456,15 @@ class Fake:
     def start(self):
         for listener in self.listeners:
             threading.Thread(target=listener.serve_forever, kwargs={"poll_interval": 0.2}, daemon=True).start()
-        threading.Thread(target=self.tick, daemon=True).start()
 
-    def tick(self):
-        while not self.stop.wait(0.05):
+    def run(self, over):
+        """Lets time pass until `over` is set. For the main thread, which must wake now and then: a signal that the
+        kernel gives to another thread is handled no sooner."""
+        while not over.wait(0.05):
             with self.world.lock:
                 self.world.settle()
 
     def close(self):
-        self.stop.set()
         for listener in self.listeners:
-            listener.shutdown()
-            listener.server_close()
+            listener.socket.close()
         self.world.close()

@@ -23,7 +23,7 @@ class Session:
         self.start_at = self.pushed_at + behaviour["queue_seconds"]
         self.started_at = self.ended_at = self.cancelled_at = None
         self.execution, self.result = None, None
-        self.events, self.outputs, self.extra = [], [], []
+        self.events, self.written, self.scripted_outputs = [], [], []
         self.streams = 0
 
     # ---- The clock ----
@@ -46,10 +46,14 @@ class Session:
 
     def over_at(self, now):
         """When it ends by itself, None while that is open."""
-        planned = self.started_at + self.behaviour["run_seconds"]
+        planned = self.started_at + self.planned_seconds()
         if self.execution is None:
             return planned
         return None if self.result is None else max(planned, self.result[1])
+
+    def planned_seconds(self):
+        """At least so long: as the script says, else until its last line."""
+        return self.behaviour.get("run_seconds", 0.0 if self.execution else max([e[0] for e in self.events], default=0.0))
 
     def verdict(self):
         if self.execution is None:
@@ -64,7 +68,7 @@ class Session:
             self.behaviour = {**self.behaviour, "run_seconds": 1.0, "status": "ERROR"}
             return
         if self.scripted():
-            self.events = [event_of(e, self.behaviour["run_seconds"]) for e in self.behaviour.get("log", [])]
+            self.events = [event_of(e) for e in self.behaviour.get("log", [])]
             return
         self.execution = Execution(self.world, self, self.version.text, self.version.kernel_type,
                                    self.version.inputs(), self.world.modes["execute_limit"])
@@ -78,7 +82,11 @@ class Session:
         self.kill()
         if self.execution is None:
             self.events = [e for e in self.events if e[0] <= at - self.started_at + 0.001]
-        self.outputs = self.outputs + expand(self.behaviour.get("outputs", []))
+        self.scripted_outputs = expand(self.behaviour.get("outputs", []))
+
+    @property
+    def outputs(self):
+        return self.written + self.scripted_outputs
 
     def kill(self):
         if self.execution:
@@ -104,7 +112,7 @@ class Session:
 
     def finished(self, status, outputs):
         with self.world.lock:
-            self.outputs = outputs
+            self.written = outputs
             self.result = (status, self.world.clock.now())
 
     # ---- Asked ----
@@ -149,14 +157,14 @@ class Session:
                 "seconds": round(self.seconds(now), 3)}
 
 
-def event_of(spec, run_seconds):
-    """A scripted log line: a string, [time, text], [time, stream, text] or {time, stream_name, data}."""
+def event_of(spec):
+    """A scripted log line: text, [time, text], [time, stream, text], or {time, stream_name, data} with its own line ends."""
     if isinstance(spec, str):
         spec = [0.0, spec]
     if isinstance(spec, dict):
         return [spec.get("time", 0.0), spec.get("stream_name", "stdout"), spec.get("data", "")]
     time, stream, data = (spec[0], "stdout", spec[1]) if len(spec) == 2 else spec
-    return [float(time), stream, data if data.endswith("\n") else data + "\n"]
+    return [float(time), stream, data + "\n"]
 
 
 def event_json(event):

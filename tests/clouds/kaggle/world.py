@@ -19,11 +19,15 @@ from storage import Storage
 MODES = {
     "omit_defaults": False,     # leave out every field that equals its default
     "omit_queued": True,        # a status reply without `status` means QUEUED
+    "status_style": "upper",    # upper, lower, camel (cancelAcknowledged), number
     "source": "full",           # GetKernel: full, none (no source), stale (source of the version before)
     "stale_calls": 0,           # so many calls about a kernel after a push describe the version before it
     "hidden_calls": 0,          # so many calls after a push are answered hidden_code
     "hidden_code": 404,
     "stale_list": 0,            # so many ListKernels after a push do not show it
+    "empty_pushes": 0,          # so many pushes make the title, store no version and answer 500
+    "ignore_version": False,    # versionLabel is not looked at
+    "gives_machine": None,      # the machine shape that is given whatever was asked
     "title_wins": True,         # a new kernel is made under the slug of its title
     "push_cancels": False,      # a push cancels the version that runs (reports differ)
     "delete_stops": False,      # deleting a kernel stops its session (unverified)
@@ -43,13 +47,15 @@ MODES = {
     "titles_stay_used": False,  # a deleted dataset's title cannot be taken again
     "unpack_archives": True,
     "score_seconds": 1.0,
+    "submit_lag": 0,            # seconds for which a finished notebook cannot be submitted yet
     "bearer_only": [],          # methods that refuse legacy keys
     "zip_single_files": False,  # a single file of a competition comes zipped
     "ref": "/code/{owner}/{slug}",
-    "sandbox": "auto",          # auto, none: where pushed code runs
+    "layout": "both",           # both, new, old: where inputs are mounted
+    "sandbox": "auto",          # auto: /kaggle/input and /kaggle/working where that can be done; none: only KAGGLE_FAKE_*
     "execute_limit": 120,       # real seconds for code that really runs
 }
-RUN = {"queue_seconds": 0.3, "run_seconds": 0.0, "cancel_seconds": 5.0, "cut_after": []}
+RUN = {"queue_seconds": 0.3, "cancel_seconds": 5.0, "cut_after": []}
 OFFICIAL_USERS = {"alice": {"id": 7, "name": "Alice", "key": "0123456789abcdef0123456789abcdef",
                             "token": "KGAT_0123456789abcdef0123456789abcdef", "refresh": "refresh-alice-1"},
                   "bob": {"id": 8, "name": "Bob", "key": "b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0",
@@ -107,7 +113,7 @@ class World:
             self.run_rules[:0] = [dict(rule) for rule in script.get("runs", [])]
             self.faults.add(script.get("faults", []))
             if "clock" in script:
-                self.clock.change(**script["clock"])
+                self.clock.steer(script["clock"])
             seeds.plant(self, script)
 
     def reset(self, what):
