@@ -15,7 +15,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#include "backends/kaggle/files.h"
+#include "backends/kaggle/folder_files.h"
 #include "backends/kaggle/kaggle.h"
 #include "backends/kaggle/name.h"
 #include "backends/kaggle/slug.h"
@@ -99,8 +99,8 @@ static bool same_content(int a, int b)
 /* A file of the folder itself, put beside the job by the set-up code and not changed: no output. */
 static bool came_along(const struct fetcher *f, const char *name)
 {
-	AUTO_FD int ours = f->source < 0 ? -1 : files_open(f->source, name);
-	AUTO_FD int got = ours < 0 ? -1 : files_open(f->scratch, f->current);
+	AUTO_FD int ours = f->source < 0 ? -1 : folder_files_open(f->source, name);
+	AUTO_FD int got = ours < 0 ? -1 : folder_files_open(f->scratch, f->current);
 
 	return got >= 0 && same_content(ours, got);
 }
