@@ -23,7 +23,7 @@ script() { fake script "$1" >/dev/null || complain "the fake refused: $1"; }
 # pushes SLUG: accepted pushes to it, as the service counts them.
 pushes() {
 	fake log >"$T/log.json"
-	json "$T/log.json" "len([e for e in j['effects'] if e['kind'] == 'push' and e['slug'] == '$1'])"
+	json "$T/log.json" "len([e for e in j['effects'] if e['effect'] == 'push' and e['slug'] == '$1'])"
 }
 # kernel FOLDER SLUG 'code' [more members of the metadata]
 kernel() {
