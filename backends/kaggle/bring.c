@@ -8,7 +8,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -75,8 +74,8 @@ static int too_large(struct fetcher *f, const char *name)
 	AUTO_BUF struct strbuf shown = STRBUF_INIT;
 
 	escape_line(&shown, name, strlen(name), 200);
-	return why_set(f->why, ENOSPC, _("The disk has no room for the output file %s: only %" PRId64
-		" MB may be used."), shown.buf, room(f) >> 20);
+	return why_set(f->why, ENOSPC, _("The disk has no room for the output file %s: only %lld MB may be "
+					  "used."), shown.buf, (long long)(room(f) >> 20));
 }
 
 static bool same_content(int a, int b)
