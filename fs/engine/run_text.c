@@ -1,6 +1,7 @@
 /* A run as people and programs read it: the line of `status`, and state.json. */
 #include <errno.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "fs/base/cleanup.h"
