@@ -7,11 +7,11 @@
 #include <strings.h>
 #include <sys/stat.h>
 
+#include "backends/backend.h"
 #include "fs/base/cleanup.h"
 #include "fs/base/escape.h"
 #include "fs/base/i18n.h"
 #include "fs/base/json.h"
-#include "fs/base/secret.h"
 #include "fs/base/strbuf.h"
 #include "fs/base/why.h"
 #include "fs/engine/config.h"
@@ -311,26 +311,11 @@ int entry_find(int dirfd, const struct metadata *m, struct options *o, struct pr
 
 /* ---- Backends ---- */
 
-static bool kaggle_credentials(const struct config *config)
+static bool has_credentials(const struct config *config, const char *name)
 {
-	static const char *const files[] = {"kaggle.json", "access_token"};
-	const char *home = getenv("HOME"), *folder = getenv("KAGGLE_CONFIG_DIR");
+	const struct backend *b = backend_find(name);
 
-	const struct secrets *s = config->secrets;
-
-	if (secrets_get(s, "KAGGLE_API_TOKEN") || (secrets_get(s, "KAGGLE_USERNAME") && secrets_get(s, "KAGGLE_KEY")))
-		return true;
-	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
-		AUTO_BUF struct strbuf path = STRBUF_INIT;
-
-		if (folder)
-			strbuf_addf(&path, "%s/%s", folder, files[i]);
-		else
-			strbuf_addf(&path, "%s/.kaggle/%s", home ? home : "", files[i]);
-		if (!path.err && access(path.buf, R_OK) == 0)
-			return true;
-	}
-	return false;
+	return b && (!b->credentials || b->credentials(config));
 }
 
 static bool known(const struct config *config, const char *name)
@@ -418,7 +403,7 @@ int entry_backends(const struct config *config, bool metadata, struct options *o
 	else if (o->backends)
 		err = keep_known(config, o, problems);
 	else if (metadata && known(config, "kaggle") && config_backend_enabled(config, "kaggle") &&
-		 kaggle_credentials(config))
+		 has_credentials(config, "kaggle"))
 		return one_backend(o, "kaggle");
 	if (err || (o->backends && o->backends[0]))
 		return err;

@@ -426,10 +426,21 @@ static void metadata_of_kaggle(void **state)
 	assert_int_equal(f->problems.count, 0);
 	assert_string_equal(f->o.gpu, "any");
 	assert_false(f->o.internet);
-	folder_write(&f->folder, "kexec.json", "{\"gpu\": false, \"internet\": true}");
+	assert_false(f->o.fresh_slug);
+	folder_write(&f->folder, "kernel-metadata.json",
+		"{\"code_file\": \"a.py\", \"machine_shape\": \"NvidiaTeslaT4\", \"enable_internet\": false}");
+	read_again(f);
+	assert_string_equal(f->o.gpu, "any"); /* the newer way to ask for one */
+	folder_write(&f->folder, "kernel-metadata.json",
+		"{\"code_file\": \"a.py\", \"machine_shape\": \"TpuV5E8\", \"enable_internet\": false}");
+	read_again(f);
+	assert_null(f->o.gpu);
+	folder_write(&f->folder, "kexec.json",
+		"{\"gpu\": false, \"internet\": true, \"slug\": \"fresh\"}");
 	read_again(f);
 	assert_null(f->o.gpu);
 	assert_true(f->o.internet);
+	assert_true(f->o.fresh_slug);
 	unlinkat(f->folder.fd, "kexec.json", 0);
 	folder_write(&f->folder, "kernel-metadata.json",
 		"{\"code_file\": \"../a.py\", \"kernel_type\": \"thing\", \"language\": 3, \"enable_gpu\": \"maybe\","
@@ -477,7 +488,11 @@ static void backend_in_order(void **state)
 	secrets_close(f->config.secrets);
 	f->config.secrets = NULL;
 	mkdirat(f->home.fd, ".kaggle", 0700);
-	folder_write(&f->home, ".kaggle/kaggle.json", "{}");
+	folder_write(&f->home, ".kaggle/kaggle.json", "{}"); /* no good: the backend says why */
+	read_again(f);
+	assert_string_equal(f->o.backends[0], "kaggle");
+	folder_write(&f->home, ".kaggle/kaggle.json",
+		"{\"username\": \"me\", \"key\": \"0123456789abcdef0123456789abcdef\"}");
 	read_again(f);
 	assert_string_equal(f->o.backends[0], "kaggle");
 	f->config.known_backends = local_only; /* not built in */
