@@ -29,6 +29,10 @@
 
 #define AGAIN_NS (5 * NS_PER_S) /* credentials that were not there are looked for again */
 
+/* How long a push whose answer was lost may take to be seen. Status and listings of Kaggle trail by
+ * seconds, its own time-out for a request is one minute; two are beyond both. */
+#define DOUBT_S 120
+
 /* ---- open and close ---- */
 
 static void backend_close(struct backend_conn *c)
@@ -53,7 +57,8 @@ static int backend_open(const struct backend_setup *setup, struct backend_conn *
 	pthread_mutex_init(&c->lock, NULL);
 	c->config = setup->config;
 	c->log = setup->log;
-	c->parallel_versions = json_bool(json_get(own, "parallel_versions"), false);
+	c->parallel_versions = (int)json_number(json_get(own, "parallel_versions"), 1);
+	c->doubt_ns = (int64_t)(json_number(json_get(own, "doubt_seconds"), DOUBT_S) * (double)NS_PER_S);
 	c->left = (struct kaggle_quota){-1, -1, -1, -1, -1, -1, 0};
 	c->state = setup->state_dirfd < 0 ? -1 : index_open(setup->state_dirfd);
 	if (setup->state_dirfd >= 0 && c->state < 0) {

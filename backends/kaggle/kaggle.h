@@ -14,7 +14,8 @@ struct backend_conn {
 	const struct config *config;
 	struct log *log;
 	int state;              /* state/kaggle: the index, the ledger, marks of data sets; or -1 */
-	bool parallel_versions;
+	int parallel_versions;  /* of one kernel that may be at work at once */
+	int64_t doubt_ns;       /* a push whose answer was lost may take so long to be seen */
 	pthread_mutex_t lock;   /* of what follows */
 	struct kaggle *api;     /* NULL: no credentials, see trouble */
 	struct why trouble;

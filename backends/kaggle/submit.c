@@ -20,10 +20,7 @@
 #include "fs/base/log.h"
 #include "fs/base/strbuf.h"
 
-/* How long a push whose answer was lost may take to be seen. Status and listings of Kaggle trail by
- * seconds, its own time-out for a request is one minute; two are beyond both. */
-#define SETTLE_NS      (120 * NS_PER_S)
-#define SETTLE_ANSWERS 2 /* complete answers that show nothing, the last after that time */
+#define SETTLE_ANSWERS 2 /* complete answers that show nothing, the last after c->doubt_ns */
 
 /* ---- Looking for a push ---- */
 
@@ -60,9 +57,9 @@ static void end_doubles(struct backend_conn *c, struct kaggle *k, const struct k
 }
 
 /* Nothing of ours was shown: is that proof by now? */
-static int count_answer(int dirfd, struct kaggle_record *r, enum job_state *state)
+static int count_answer(const struct backend_conn *c, int dirfd, struct kaggle_record *r, enum job_state *state)
 {
-	bool settled = record_age_ns(&r->pushed) >= SETTLE_NS;
+	bool settled = record_age_ns(&r->pushed) >= c->doubt_ns;
 
 	*state = JOB_UNKNOWN;
 	if (settled && r->answers + 1 >= SETTLE_ANSWERS) {
@@ -83,7 +80,7 @@ static int look_for_push(struct backend_conn *c, int dirfd, struct kaggle_record
 	if (err < 0)
 		return kaggle_denied(c, err) == -EACCES ? why_set(why, EAGAIN, "%s", why_text(why)) : -EAGAIN;
 	if (err == 0)
-		return count_answer(dirfd, r, state);
+		return count_answer(c, dirfd, r, state);
 	*state = JOB_PENDING;
 	err = record_write(dirfd, r);
 	if (!err)
@@ -143,28 +140,39 @@ static bool has_session(enum kaggle_session s)
 	return s == KAGGLE_QUEUED || s == KAGGLE_RUNNING || s == KAGGLE_CANCEL_REQUESTED;
 }
 
-/* The newest version before ours, and that no session of it is at work: a new version would not end it,
- * and unversioned pages of Kaggle would show one of the two. */
+/* A new version would not end those at work, and unversioned pages of Kaggle would show one of them. */
+static int wait_for_versions(struct backend_conn *c, struct kaggle *k, const struct kaggle_record *r,
+	int64_t deadline_ns, struct why *why)
+{
+	int64_t newest = r->before, oldest = newest - c->parallel_versions + 1;
+
+	for (int64_t version = newest; version >= oldest && version > 0; version--) {
+		enum kaggle_session session = KAGGLE_UNKNOWN;
+		int err = kaggle_status(k, r->slug, version, deadline_ns, &session, NULL, why);
+
+		if (err && err != -ENOENT && err != -EACCES)
+			return err;
+		if (err || !has_session(session))
+			return 0;
+	}
+	if (newest < c->parallel_versions)
+		return 0;
+	return why_set(why, EAGAIN, _("Version %lld of %s is still at work; this one waits for it."), (long long)newest,
+		r->slug);
+}
+
+/* The newest version before ours, and that there may be one more. */
 static int read_before(struct backend_conn *c, struct kaggle *k, struct kaggle_record *r, int64_t deadline_ns,
 	struct why *why)
 {
 	struct kaggle_kernel kernel = {0};
-	enum kaggle_session session = KAGGLE_UNKNOWN;
 	int err = kaggle_get_kernel(k, r->slug, 0, deadline_ns, &kernel, why);
 
 	r->before = err ? 0 : kernel.version;
 	kaggle_kernel_release(&kernel);
 	if (err == -ENOENT || err == -EACCES)
 		return 0; /* not there, or (names are masked) not ours: the push itself tells */
-	if (err || c->parallel_versions || !r->before)
-		return err;
-	err = kaggle_status(k, r->slug, r->before, deadline_ns, &session, NULL, why);
-	if (err == -ENOENT || err == -EACCES)
-		return 0;
-	if (!err && has_session(session))
-		return why_set(why, EAGAIN, _("Version %lld of %s is still at work; this one waits for it."),
-			(long long)r->before, r->slug);
-	return err;
+	return err || !r->before ? err : wait_for_versions(c, k, r, deadline_ns, why);
 }
 
 static int announce(int dirfd, struct push *p)

@@ -208,6 +208,7 @@ static const struct field backend_fields[] = {
 	{"freshness_seconds", FIELD_NUMBER, NOWHERE, 0, 86400},
 	{"quota_hours", FIELD_NUMBER, NOWHERE, 0, 1e6},
 	{"parallel_versions", FIELD_INT, NOWHERE, 1, 1000},
+	{"doubt_seconds", FIELD_NUMBER, NOWHERE, 1, 86400},
 	END,
 };
 

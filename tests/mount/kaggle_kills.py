@@ -72,6 +72,8 @@ def one(mode, k):
     where = point()
     disarm()
     made = pushes(slug)
+    if hit:
+        died_at[where] = died_at.get(where, 0) + 1
     if not line.startswith("complete "):
         failures.append(f"{mode}, point {k} ({where}): {line.strip() or 'no end within two minutes'}")
     if len(made) != 1:
@@ -152,13 +154,14 @@ def compare():
     return right, total
 
 
-failures = []
+failures, died_at = [], {}
 modes = sys.argv[4:] or list(MODES)
 total = sum(matrix(mode) for mode in modes)
 right, of = compare()
 leaks = fake("leaks")
 if leaks if isinstance(leaks, list) else leaks.get("leaks"):
     failures.append(f"credentials went astray: {leaks}")
+print("# points: " + ", ".join(f"{name} {n}" for name, n in sorted(died_at.items())))
 for line in failures:
     print("# FAILED", line)
 print(f"# {total} deaths in {len(modes)} modes, {len(failures)} failures")
