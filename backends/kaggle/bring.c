@@ -246,20 +246,52 @@ static int fetch(struct fetcher *f, const struct job *job, int dirfd, const stru
 }
 
 static int fetch_into(struct backend_conn *c, const struct job *job, const char *remote_id, int dirfd,
-	int64_t deadline_ns, struct why *why)
+	const struct kaggle_record *r, int64_t deadline_ns, struct why *why)
 {
 	AUTO_FD int part = open_made(dirfd, PART, 0755);
 	AUTO_FD int scratch = open_made(dirfd, SCRATCH, 0700);
 	struct fetcher f = {.k = kaggle_client(c, why), .part = part, .scratch = scratch, .source = -1,
 		.deadline_ns = deadline_ns, .why = why};
-	struct kaggle_record r;
-	int err = part < 0 ? part : scratch < 0 ? scratch : f.k ? record_read(dirfd, &r) : -EAGAIN;
+	int err = part < 0 ? part : scratch < 0 ? scratch : f.k ? 0 : -EAGAIN;
 
 	if (err)
 		return err;
 	strbuf_init(&f.notes, 1 << 20);
-	err = kaggle_denied(c, fetch(&f, job, dirfd, &r, remote_id));
+	err = kaggle_denied(c, fetch(&f, job, dirfd, r, remote_id));
 	strbuf_release(&f.notes);
+	return err;
+}
+
+/* Is this attempt's version over? While it works, its outputs are those of the version before, or some. */
+static int ensure_ended(struct backend_conn *c, const char *remote_id, const struct kaggle_record *r,
+	int64_t deadline_ns, struct why *why)
+{
+	struct kaggle_remote remote;
+	struct job_status status;
+	int err = kaggle_remote_parse(remote_id, &remote);
+
+	if (!err && (strcmp(remote.slug, r->slug) != 0 || remote.version != r->version))
+		err = -EINVAL;
+	if (err || r->ended.wall_ns)
+		return err;
+	err = kaggle_poll(c, remote_id, deadline_ns, &status, why);
+	if (err || status.state == JOB_ENDED)
+		return err;
+	return status.state == JOB_UNKNOWN ? why_set(why, EAGAIN, _("It is not known whether the job has ended."))
+					   : why_set(why, EBUSY, _("The job is still running."));
+}
+
+static int fetch_ended(struct backend_conn *c, const struct job *job, const char *remote_id, int dirfd,
+	int64_t deadline_ns, struct why *why)
+{
+	struct kaggle_record r;
+	int err = record_read(dirfd, &r);
+
+	if (err)
+		return err;
+	err = ensure_ended(c, remote_id, &r, deadline_ns, why);
+	if (!err)
+		err = fetch_into(c, job, remote_id, dirfd, &r, deadline_ns, why);
 	record_release(&r);
 	return err;
 }
@@ -272,7 +304,7 @@ int kaggle_fetch(struct backend_conn *c, const struct job *job, const char *remo
 	int err = dirfd < 0 ? dirfd : 0;
 
 	if (!err && fstatat(dirfd, OUTPUT, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		err = fetch_into(c, job, remote_id, dirfd, deadline_ns, why);
+		err = fetch_ended(c, job, remote_id, dirfd, deadline_ns, why);
 	if (err)
 		return why && why->err ? err
 				       : why_set(why, -err, _("The output could not be brought: %s"), strerror(-err));

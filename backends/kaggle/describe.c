@@ -1,81 +1,22 @@
 /*
- * backends/kaggle/status and quota: what Kaggle says, and what our own runs have used.
- *
- * The ledger, state/kaggle/ledger, gets one line for each session with an accelerator that has ended:
- * remote id, accelerator, first and last second. Kaggle counts what other programs of its user used, too;
- * both figures are shown.
+ * backends/kaggle/status and quota: what Kaggle says, and what our own runs have used. Kaggle counts what
+ * other programs of its user used, too; both figures are shown.
  */
 #include <errno.h>
-#include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "backends/kaggle/kaggle.h"
 #include "backends/kaggle/ledger.h"
 #include "fs/base/cleanup.h"
 #include "fs/base/i18n.h"
-#include "fs/base/io.h"
 #include "fs/base/strbuf.h"
 
 #define KEEP_NS	   (60 * NS_PER_S) /* so long an answer is shown */
 #define ASK_NS	   (3 * NS_PER_S)  /* so long a reader waits for one */
 #define WEEK_S	   INT64_C(604800)
-#define LEDGER	   "ledger"
-#define LEDGER_MAX ((size_t)16 << 20)
 
-/* ---- The ledger ---- */
-
-void ledger_add(const struct backend_conn *c, const char *remote_id, const struct kaggle_record *r)
-{
-	AUTO_BUF struct strbuf line = STRBUF_INIT;
-	AUTO_FD int fd = -1;
-
-	if (!r->accelerator || c->state < 0)
-		return;
-	strbuf_addf(&line, "%s %s %" PRId64 " %" PRId64 "\n", remote_id, r->accelerator,
-		r->started.wall_ns / NS_PER_S, r->ended.wall_ns / NS_PER_S);
-	fd = openat(c->state, LEDGER, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (fd >= 0 && !line.err && io_write_all(fd, line.buf, line.len) == 0)
-		fdatasync(fd);
-}
-
-static double overlap(int64_t from, int64_t to, int64_t week)
-{
-	return to > week && to > from ? (double)(to - (from > week ? from : week)) : 0;
-}
-
-/* A line written twice (a crash between it and what it followed) counts once. */
-static bool seen_before(const char *text, const char *line, size_t id_len)
-{
-	const char *at = text;
-
-	while (at < line) {
-		if (strncmp(at, line, id_len + 1) == 0)
-			return true;
-		at += strcspn(at, "\n") + 1;
-	}
-	return false;
-}
-
-void ledger_sum(const char *text, int64_t week, struct ledger_use *use)
-{
-	for (const char *line = text; *line; line += strcspn(line, "\n"), line += *line == '\n') {
-		int64_t from, to;
-		char kind[8];
-		int id_len = 0;
-
-		if (sscanf(line, "%*s%n %7s %" SCNd64 " %" SCNd64, &id_len, kind, &from, &to) != 3)
-			continue;
-		if (to <= week || seen_before(text, line, (size_t)id_len))
-			continue;
-		if (strcmp(kind, "gpu") == 0)
-			use->gpu_s += overlap(from, to, week);
-		else if (strcmp(kind, "tpu") == 0)
-			use->tpu_s += overlap(from, to, week);
-	}
-}
+/* ---- Our own use ---- */
 
 struct running {
 	int64_t week, now;
@@ -85,7 +26,7 @@ struct running {
 static int add_running(void *arg, const char *remote_id, const struct kaggle_record *r)
 {
 	struct running *s = arg;
-	double seconds = overlap(r->started.wall_ns / NS_PER_S, s->now, s->week);
+	double seconds = ledger_overlap(r->started.wall_ns / NS_PER_S, s->now, s->week);
 
 	if (!r->accelerator || !r->started.wall_ns || r->ended.wall_ns)
 		return 0;
@@ -102,7 +43,8 @@ static void own_use(const struct backend_conn *c, int64_t week, struct ledger_us
 
 	if (c->state < 0)
 		return;
-	if (io_read(c->state, LEDGER, LEDGER_MAX, &text) == 0)
+	strbuf_init(&text, LEDGER_MAX);
+	if (ledger_read(c, &text) == 0)
 		ledger_sum(text.buf, week, use);
 	index_each(c, add_running, &running);
 }

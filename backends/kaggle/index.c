@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "backends/kaggle/slug.h"
+#include "backends/kaggle/source.h"
 #include "fs/base/cleanup.h"
 #include "fs/base/io.h"
 #include "fs/base/io_dir.h"
@@ -21,6 +22,7 @@
 #include "fs/base/strbuf.h"
 
 #define FOLDER    "kaggle"
+#define ANNOUNCED "gpu,"
 #define NAME_LEN  (KAGGLE_NAME_MAX + 24)
 #define ENTRY_MAX ((size_t)64 << 10)
 
@@ -180,6 +182,54 @@ static int visit_one(const struct backend_conn *c, const char *name,
 		record_release(&r);
 	}
 	return result;
+}
+
+int index_announce(const struct backend_conn *c, const char *directory, const struct kaggle_record *r)
+{
+	AUTO_BUF struct strbuf text = STRBUF_INIT;
+	char name[sizeof(ANNOUNCED) + TOKEN_MAX];
+	int err = print_entry(directory, r, &text);
+
+	snprintf(name, sizeof(name), ANNOUNCED "%s", r->token);
+	return err ? err : io_write_durable(c->state, name, text.buf, text.len, 0600);
+}
+
+int index_forget_announced(const struct backend_conn *c, const char *name)
+{
+	return unlinkat(c->state, name, 0) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+/* An attempt whose files are gone had ended before. */
+static int audit_one(const struct backend_conn *c, const char *name, const char *key, index_visit *visit, void *arg)
+{
+	AUTO_FD int dirfd = open_entry(c->state, name);
+	struct kaggle_record r;
+	int err = dirfd < 0 ? dirfd : record_read(dirfd, &r);
+
+	if (err)
+		return err == -ENOENT ? 0 : err;
+	err = visit(arg, key, &r);
+	record_release(&r);
+	return err;
+}
+
+int index_audit(const struct backend_conn *c, index_visit *session, index_visit *announced, void *arg)
+{
+	AUTO_BUF struct strbuf names = STRBUF_INIT;
+	AUTO_FREE const char **list = NULL;
+	size_t count = 0;
+	int err = io_dir_list(c->state, &names, &list, &count);
+
+	for (size_t i = 0; i < count && !err; i++) {
+		char remote_id[NAME_LEN];
+		struct kaggle_remote remote;
+
+		if (strncmp(list[i], ANNOUNCED, strlen(ANNOUNCED)) == 0)
+			err = audit_one(c, list[i], list[i], announced, arg);
+		else if (other_name(list[i], ",/", remote_id) == 0 && kaggle_remote_parse(remote_id, &remote) == 0)
+			err = audit_one(c, list[i], remote_id, session, arg);
+	}
+	return err;
 }
 
 int index_each(const struct backend_conn *c,

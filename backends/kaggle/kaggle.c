@@ -6,7 +6,9 @@
  *   status.c   what Kaggle says of a version, and its end     joblog.c   log and metrics
  *   bring.c    outputs                                        own_files.c  what lies beside the entry file
  *   describe.c status and quota                               index.c    from a remote id to its attempt
- *   record.c   kaggle.json of an attempt                      api.h      the service itself
+ *   record.c   kaggle.json of an attempt                      claim.c    who is at which push
+ *   quota.c    quota_hours                                    ledger.c   what sessions used
+ *   api.h      the service itself
  */
 #include "backends/kaggle/kaggle.h"
 
@@ -42,6 +44,8 @@ static void backend_close(struct backend_conn *c)
 	kaggle_free(c->api);
 	if (c->state >= 0)
 		close(c->state);
+	pthread_cond_destroy(&c->dropped);
+	pthread_mutex_destroy(&c->books);
 	pthread_mutex_destroy(&c->lock);
 	free(c);
 }
@@ -55,10 +59,13 @@ static int backend_open(const struct backend_setup *setup, struct backend_conn *
 	if (!c)
 		return -ENOMEM;
 	pthread_mutex_init(&c->lock, NULL);
+	pthread_mutex_init(&c->books, NULL);
+	pthread_cond_init(&c->dropped, NULL);
 	c->config = setup->config;
 	c->log = setup->log;
 	c->parallel_versions = (int)json_number(json_get(own, "parallel_versions"), 1);
 	c->doubt_ns = (int64_t)(json_number(json_get(own, "doubt_seconds"), DOUBT_S) * (double)NS_PER_S);
+	c->quota_hours = json_number(json_get(own, "quota_hours"), -1);
 	c->left = (struct kaggle_quota){-1, -1, -1, -1, -1, -1, 0};
 	c->state = setup->state_dirfd < 0 ? -1 : index_open(setup->state_dirfd);
 	if (setup->state_dirfd >= 0 && c->state < 0) {

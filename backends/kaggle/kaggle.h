@@ -10,13 +10,22 @@
 #include "backends/kaggle/record.h"
 #include "fs/base/why.h"
 
+struct claim {
+	const char *key;
+	struct claim *next;
+};
+
 struct backend_conn {
 	const struct config *config;
 	struct log *log;
 	int state;              /* state/kaggle: the index, the ledger, marks of data sets; or -1 */
 	int parallel_versions;  /* of one kernel that may be at work at once */
 	int64_t doubt_ns;       /* a push whose answer was lost may take so long to be seen */
+	double quota_hours;     /* of GPU a week, <0: no limit of ours */
+	pthread_mutex_t books;  /* from the look whether a session is allowed to its announcement */
 	pthread_mutex_t lock;   /* of what follows */
+	pthread_cond_t dropped; /* a claim was */
+	struct claim *claims;   /* what a thread is at; on that thread's stack */
 	struct kaggle *api;     /* NULL: no credentials, see trouble */
 	struct why trouble;
 	int64_t tried_ns;
@@ -53,6 +62,18 @@ int index_remove(const struct backend_conn *c, const char *remote_id);
 /* Every attempt that is there: 0 goes on. Records that cannot be read are left out. */
 int index_each(const struct backend_conn *c,
 	int (*visit)(void *arg, const char *remote_id, const struct kaggle_record *r), void *arg);
+
+/* An attempt that is announced and may get no remote id: found by its token until it is forgotten by name. */
+int index_announce(const struct backend_conn *c, const char *directory, const struct kaggle_record *r);
+int index_forget_announced(const struct backend_conn *c, const char *name);
+/* As index_each(), and every attempt that was announced; but what cannot be read is an error. */
+typedef int index_visit(void *arg, const char *name, const struct kaggle_record *r);
+int index_audit(const struct backend_conn *c, index_visit *session, index_visit *announced, void *arg);
+
+/* claim.c: the key is this thread's until it is dropped; both are borrowed. -ETIMEDOUT: another one's up to
+ * the deadline (0: not waited for). Two at once are taken in one order: the attempt's directory, its slug. */
+int claim_take(struct backend_conn *c, struct claim *claim, const char *key, int64_t deadline_ns);
+void claim_drop(struct backend_conn *c, const struct claim *claim);
 
 /* prepare.c: what is pushed. */
 struct push {
@@ -105,6 +126,14 @@ int dataset_purge(struct backend_conn *c, struct kaggle *k, const char *remote_i
 
 /* describe.c */
 int kaggle_describe(struct backend_conn *c, struct strbuf *status, struct strbuf *quota);
+
+/* quota.c: may this push be sent under quota_hours? -EDQUOT with why: no, or nobody can tell. */
+int quota_allows(struct backend_conn *c, const struct push *p, struct why *why);
+/* From now on it counts as announced; before the record says so. */
+int quota_note(struct backend_conn *c, const struct job *job, const struct push *p);
+
+/* ledger.c */
+int ledger_read(const struct backend_conn *c, struct strbuf *out); /* nothing where there is none yet */
 void ledger_add(const struct backend_conn *c, const char *remote_id, const struct kaggle_record *r);
 
 #endif

@@ -174,6 +174,15 @@ int record_read(int dirfd, struct kaggle_record *out)
 	return err;
 }
 
+struct stamp record_now(void)
+{
+	struct stamp now = stamp_now();
+
+	now.wall_ns -= now.wall_ns % 1000;
+	now.boot_ns -= now.boot_ns % 1000;
+	return now;
+}
+
 int64_t record_age_ns(const struct stamp *since)
 {
 	struct stamp now = stamp_now();

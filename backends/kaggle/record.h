@@ -42,6 +42,8 @@ void record_release(struct kaggle_record *r);
 int record_read(int dirfd, struct kaggle_record *out);
 int record_write(int dirfd, const struct kaggle_record *r);
 
+/* Now, as precise as the record keeps it: what is told before a restart and after it is the same. */
+struct stamp record_now(void);
 /* The least time that has surely passed since a moment of this boot or an earlier one. No wall clock: that
  * jumps, and waiting too short a time would push twice. */
 int64_t record_age_ns(const struct stamp *since);

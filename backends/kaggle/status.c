@@ -88,7 +88,7 @@ static int keep_ended(struct backend_conn *c, const char *remote_id, int dirfd, 
 		return 0;
 	if (!r->started.wall_ns)
 		r->started = r->pushed;
-	r->ended = stamp_now();
+	r->ended = record_now();
 	err = keep_moment(dirfd, r);
 	if (!err)
 		ledger_add(c, remote_id, r);
@@ -157,7 +157,7 @@ static int take(struct backend_conn *c, const char *remote_id, int dirfd, struct
 	}
 	keep_evidence(dirfd);
 	if (out->state == JOB_RUNNING && !r->started.wall_ns) {
-		r->started = stamp_now();
+		r->started = record_now();
 		err = keep_moment(dirfd, r);
 	} else if (out->state == JOB_ENDED) {
 		err = keep_ended(c, remote_id, dirfd, r);

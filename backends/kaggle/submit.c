@@ -115,7 +115,7 @@ static int look(struct backend_conn *c, const struct job *job, int dirfd, int64_
 	return 0;
 }
 
-int kaggle_find(struct backend_conn *c, const struct job *job, int64_t deadline_ns,
+static int find_claimed(struct backend_conn *c, const struct job *job, int64_t deadline_ns,
 	struct strbuf *remote_id, struct job_status *out, struct why *why)
 {
 	AUTO_FD int dirfd = kaggle_open_attempt(job, why);
@@ -123,13 +123,27 @@ int kaggle_find(struct backend_conn *c, const struct job *job, int64_t deadline_
 	int err;
 
 	record_init(&r);
-	*out = (struct job_status){.state = JOB_UNKNOWN, .exit_code = -1, .progress = -1, .eta_ns = -1};
 	err = dirfd < 0 ? dirfd : look(c, job, dirfd, deadline_ns, &r, &out->state, why);
 	if (!err && r.version)
 		err = give_remote(c, job, &r, remote_id);
 	if (!err && r.version)
 		err = kaggle_poll(c, remote_id->buf, deadline_ns, out, why);
 	record_release(&r);
+	return err;
+}
+
+/* In the middle of a submission nothing could be said, and what was would overwrite its record. */
+int kaggle_find(struct backend_conn *c, const struct job *job, int64_t deadline_ns,
+	struct strbuf *remote_id, struct job_status *out, struct why *why)
+{
+	struct claim claim;
+	int err = claim_take(c, &claim, job->directory, deadline_ns);
+
+	*out = (struct job_status){.state = JOB_UNKNOWN, .exit_code = -1, .progress = -1, .eta_ns = -1};
+	if (err)
+		return err;
+	err = find_claimed(c, job, deadline_ns, remote_id, out, why);
+	claim_drop(c, &claim);
 	return err;
 }
 
@@ -175,14 +189,29 @@ static int read_before(struct backend_conn *c, struct kaggle *k, struct kaggle_r
 	return err || !r->before ? err : wait_for_versions(c, k, r, deadline_ns, why);
 }
 
-static int announce(int dirfd, struct push *p)
+static int write_intent(int dirfd, struct push *p)
 {
 	int err = io_write_durable(dirfd, RECORD_SENT, p->text.buf, p->text.len, 0600);
 
 	p->record.intended = true;
 	p->record.answers = 0;
-	p->record.pushed = stamp_now();
+	p->record.pushed = record_now();
 	return err ? err : record_write(dirfd, &p->record);
+}
+
+/* Two that are allowed one after the other may be one too many. */
+static int announce(struct backend_conn *c, const struct job *job, int dirfd, struct push *p, struct why *why)
+{
+	int err;
+
+	pthread_mutex_lock(&c->books);
+	err = quota_allows(c, p, why);
+	if (!err)
+		err = quota_note(c, job, p);
+	if (!err)
+		err = write_intent(dirfd, p);
+	pthread_mutex_unlock(&c->books);
+	return err;
 }
 
 static int withdraw(int dirfd, struct kaggle_record *r)
@@ -216,12 +245,14 @@ static int keep_pushed(int dirfd, struct kaggle_record *r, const struct kaggle_p
 	return record_write(dirfd, r);
 }
 
-static int send_push(struct backend_conn *c, struct kaggle *k, int dirfd, struct push *p, int64_t deadline_ns,
-	struct why *why)
+static int send_push(struct backend_conn *c, struct kaggle *k, const struct job *job, int dirfd, struct push *p,
+	int64_t deadline_ns, struct why *why)
 {
 	struct kaggle_pushed pushed = {0};
-	int err = announce(dirfd, p), sure;
+	int err = announce(c, job, dirfd, p, why), sure;
 
+	if (err == -EDQUOT && !p->record.intended)
+		return err;
 	if (!err)
 		err = fault_point("kaggle.push.before");
 	if (err) { /* nothing was sent */
@@ -242,11 +273,40 @@ static int send_push(struct backend_conn *c, struct kaggle *k, int dirfd, struct
 	return err;
 }
 
+static int attach_and_send(struct backend_conn *c, struct kaggle *k, const struct job *job, const char *user,
+	int dirfd, struct push *p, int64_t deadline_ns, struct why *why)
+{
+	struct dataset d = {0};
+	int err = read_before(c, k, &p->record, deadline_ns, why);
+
+	if (!err)
+		err = dataset_attach(c, k, job, user, dirfd, deadline_ns, &d, why);
+	if (!err)
+		err = push_finish(job, d.slug, d.probe, p, why);
+	dataset_release(&d);
+	return err ? kaggle_denied(c, err) : send_push(c, k, job, dirfd, p, deadline_ns, why);
+}
+
+/* Another run's push to this kernel would make `before` untrue and may be one version too many. The
+ * worker is of more use elsewhere than waiting here. */
+static int send_alone(struct backend_conn *c, struct kaggle *k, const struct job *job, const char *user,
+	int dirfd, struct push *p, int64_t deadline_ns, struct why *why)
+{
+	struct claim claim;
+	int err;
+
+	if (claim_take(c, &claim, p->record.slug, 0))
+		return why_set(why, EAGAIN, _("Another run is being sent to %s; this one waits for it."),
+			p->record.slug);
+	err = attach_and_send(c, k, job, user, dirfd, p, deadline_ns, why);
+	claim_drop(c, &claim);
+	return err;
+}
+
 static int prepare_and_send(struct backend_conn *c, const struct job *job, int dirfd, struct push *p,
 	int64_t deadline_ns, struct why *why)
 {
 	struct kaggle *k = kaggle_client(c, why);
-	struct dataset d = {0};
 	const char *user;
 	int err;
 
@@ -257,13 +317,8 @@ static int prepare_and_send(struct backend_conn *c, const struct job *job, int d
 		return why && why->err ? kaggle_denied(c, -why->err) : -EAGAIN;
 	err = push_prepare(job, user, p, why);
 	if (!err)
-		err = read_before(c, k, &p->record, deadline_ns, why);
-	if (!err)
-		err = dataset_attach(c, k, job, user, dirfd, deadline_ns, &d, why);
-	if (!err)
-		err = push_finish(job, d.slug, d.probe, p, why);
-	dataset_release(&d);
-	return err ? kaggle_denied(c, err) : send_push(c, k, dirfd, p, deadline_ns, why);
+		err = quota_allows(c, p, why); /* before its files travel; again when it is announced */
+	return err ? kaggle_denied(c, err) : send_alone(c, k, job, user, dirfd, p, deadline_ns, why);
 }
 
 /* Before anything was sent every trouble is "not now" or "never", none is a doubt. */
@@ -276,7 +331,7 @@ static int without_doubt(int err, struct why *why)
 	return why_set(why, EAGAIN, "%s", why && why->err ? why_text(why) : strerror(-err));
 }
 
-int kaggle_submit(struct backend_conn *c, const struct job *job, int64_t deadline_ns,
+static int submit_claimed(struct backend_conn *c, const struct job *job, int64_t deadline_ns,
 	struct strbuf *remote_id, struct why *why)
 {
 	AUTO_FD int dirfd = kaggle_open_attempt(job, why);
@@ -301,5 +356,18 @@ int kaggle_submit(struct backend_conn *c, const struct job *job, int64_t deadlin
 	}
 	push_release(&p);
 	record_release(&r);
+	return err;
+}
+
+int kaggle_submit(struct backend_conn *c, const struct job *job, int64_t deadline_ns,
+	struct strbuf *remote_id, struct why *why)
+{
+	struct claim claim;
+	int err = clock_boot_ns() < deadline_ns ? claim_take(c, &claim, job->directory, deadline_ns) : -ETIMEDOUT;
+
+	if (err)
+		return err;
+	err = submit_claimed(c, job, deadline_ns, remote_id, why);
+	claim_drop(c, &claim);
 	return err;
 }

@@ -41,7 +41,11 @@ struct contract_backend {
 	void (*doubt)(void *service, const struct job *job, bool on);
 	/* Optional: has what looks after this job, which has ended, gone as well? It may still tidy up. */
 	bool (*settled)(void *service, const struct job *job);
+	/* Optional: beside output.part with out.txt in it, what does a fetch leave that was killed? True: whatever
+	 * stands in output.part is whole. */
+	bool (*leave_piece)(void *service, const struct job *job);
 	bool knows_exit;  /* exit codes and signals come back */
+	bool cancel_works; /* without BACKEND_CANCEL: of the service as it is here cancel() can be relied on */
 	size_t log_max;   /* bytes: attempts/<n>/log never grows beyond */
 };
 

@@ -283,7 +283,7 @@ void assert_same(const struct job_status *a, const struct job_status *b)
 
 bool can(const struct world *w, unsigned cap)
 {
-	return (w->h.vt->caps & cap) != 0;
+	return (w->h.vt->caps & cap) != 0 || (cap == BACKEND_CANCEL && w->backend->cancel_works);
 }
 
 int executions(const struct world *w)

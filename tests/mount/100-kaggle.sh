@@ -100,6 +100,7 @@ cp -r "$T/in/helpers" "$M/queue/"
 assert_final helpers complete
 assert_match "$(cat "$M/runs/helpers/metrics.csv")" '^0,total,6$'
 assert_absent "$M/runs/helpers/results/helper.py"
+assert_absent "$M/runs/helpers/results/data"
 
 t "a folder without an id gets a name of its own"
 mkdir "$T/in/nameless"
