@@ -82,12 +82,15 @@ static int add_announced(void *arg, const char *name, const struct kaggle_record
 
 static int read_books(struct books *b)
 {
+	struct ledger_use use = {0, 0};
 	int err = b->c->state < 0 ? -ENOENT : ledger_read(b->c, &b->ledger);
 
 	if (!err)
 		err = ledger_sound(b->ledger.buf) ? 0 : -EBADMSG;
 	if (!err)
 		err = index_audit(b->c, add_session, add_announced, b);
+	ledger_sum(b->ledger.buf, b->week, &use);
+	b->gpu_s += use.gpu_s;
 	return err;
 }
 

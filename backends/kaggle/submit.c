@@ -154,25 +154,54 @@ static bool has_session(enum kaggle_session s)
 	return s == KAGGLE_QUEUED || s == KAGGLE_RUNNING || s == KAGGLE_CANCEL_REQUESTED;
 }
 
-/* A new version would not end those at work, and unversioned pages of Kaggle would show one of them. */
+/* Versions of one kernel that are at work. */
+struct at_work {
+	struct backend_conn *c;
+	struct kaggle *k;
+	const struct kaggle_record *r; /* of the push to come */
+	int64_t deadline_ns;
+	struct why *why;
+	int count;
+};
+
+static int count_version(struct at_work *w, int64_t version)
+{
+	enum kaggle_session session = KAGGLE_UNKNOWN;
+	int err = kaggle_status(w->k, w->r->slug, version, w->deadline_ns, &session, NULL, w->why);
+
+	if (err == -ENOENT || err == -EACCES)
+		return 0;
+	w->count += !err && has_session(session);
+	return err;
+}
+
+static int count_own(void *arg, const char *remote_id, const struct kaggle_record *r)
+{
+	struct at_work *w = arg;
+
+	if (w->count >= w->c->parallel_versions || r->ended.wall_ns || r->version >= w->r->before ||
+		strcmp(r->slug, w->r->slug) != 0)
+		return 0;
+	return count_version(w, r->version);
+}
+
+/* A new version would not end those at work, and unversioned pages of Kaggle would show one of them. The
+ * newest may be anybody's; of the older ones ours are known, and which of them are over. */
 static int wait_for_versions(struct backend_conn *c, struct kaggle *k, const struct kaggle_record *r,
 	int64_t deadline_ns, struct why *why)
 {
-	int64_t newest = r->before, oldest = newest - c->parallel_versions + 1;
+	struct at_work w = {.c = c, .k = k, .r = r, .deadline_ns = deadline_ns, .why = why};
+	int err = count_version(&w, r->before);
 
-	for (int64_t version = newest; version >= oldest && version > 0; version--) {
-		enum kaggle_session session = KAGGLE_UNKNOWN;
-		int err = kaggle_status(k, r->slug, version, deadline_ns, &session, NULL, why);
-
-		if (err && err != -ENOENT && err != -EACCES)
-			return err;
-		if (err || !has_session(session))
-			return 0;
-	}
-	if (newest < c->parallel_versions)
-		return 0;
-	return why_set(why, EAGAIN, _("Version %lld of %s is still at work; this one waits for it."), (long long)newest,
-		r->slug);
+	if (!err && c->parallel_versions > 1)
+		err = index_each(c, count_own, &w);
+	if (err || w.count < c->parallel_versions)
+		return err;
+	if (c->parallel_versions > 1)
+		return why_set(why, EAGAIN, _("%d versions of %s are still at work; this one waits for one of them."),
+			w.count, r->slug);
+	return why_set(why, EAGAIN, _("Version %lld of %s is still at work; this one waits for it."),
+		(long long)r->before, r->slug);
 }
 
 /* The newest version before ours, and that there may be one more. */

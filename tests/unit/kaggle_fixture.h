@@ -24,6 +24,7 @@ extern const struct backend kaggle_backend;
 struct kaggle_fixture {
 	struct folder folder;
 	struct backend_conn *conn;
+	const struct config *config; /* of the next kf_open() */
 	char source[300], directory[300];
 	struct job job;
 	struct job_status status;
@@ -33,7 +34,7 @@ struct kaggle_fixture {
 
 static inline void kf_open(struct kaggle_fixture *f)
 {
-	struct backend_setup setup = {.state_dirfd = f->folder.fd, .program = "", .state_path = f->folder.path,
+	struct backend_setup setup = {.config = f->config, .state_dirfd = f->folder.fd, .program = "", .state_path = f->folder.path,
 		.mountpoint = "/nowhere"};
 
 	assert_int_equal(kaggle_backend.open(&setup, &f->conn, &f->why), 0);

@@ -128,10 +128,10 @@ static void lines_that_cannot_be_understood(void **state)
 static void bounds(void **state)
 {
 	struct folder *f = *state;
-	size_t huge = (size_t)10 << 20;
-	char *text = malloc(huge + 1), *got;
+	static char text[((size_t)10 << 20) + 1]; /* no malloc: gcc takes it for NULL in sanitizer builds */
+	size_t huge = sizeof(text) - 1;
+	char *got;
 
-	assert_non_null(text);
 	refuse(f, "A=x\0" CANARY "\n", sizeof("A=x\0" CANARY "\n") - 1, EINVAL, "NUL");
 	refuse(f, "\0", 1, EINVAL, "NUL");
 	memset(text, 'x', huge);
@@ -150,7 +150,6 @@ static void bounds(void **state)
 	for (int i = 0, at = 0; i <= SECRETS_MAX; i++)
 		at += sprintf(text + at, "A%d=%s\n", i, CANARY);
 	refuse(f, text, strlen(text), E2BIG, "512");
-	free(text);
 }
 
 static void rights(void **state)
