@@ -21,7 +21,7 @@ static void wait_a_slice(struct backend_conn *c)
 {
 	struct timespec end;
 
-	clock_gettime(CLOCK_REALTIME, &end);
+	clock_gettime(CLOCK_MONOTONIC, &end);
 	end.tv_nsec += SLICE_NS;
 	end.tv_sec += end.tv_nsec / NS_PER_S;
 	end.tv_nsec %= NS_PER_S;

@@ -199,7 +199,7 @@ int index_forget_announced(const struct backend_conn *c, const char *name)
 	return unlinkat(c->state, name, 0) < 0 && errno != ENOENT ? -errno : 0;
 }
 
-/* An attempt whose files are gone had ended before. */
+/* -ENOENT: an attempt whose files are gone; only what has ended is removed. */
 static int audit_one(const struct backend_conn *c, const char *name, const char *key, index_visit *visit, void *arg)
 {
 	AUTO_FD int dirfd = open_entry(c->state, name);
@@ -207,7 +207,7 @@ static int audit_one(const struct backend_conn *c, const char *name, const char 
 	int err = dirfd < 0 ? dirfd : record_read(dirfd, &r);
 
 	if (err)
-		return err == -ENOENT ? 0 : err;
+		return err;
 	err = visit(arg, key, &r);
 	record_release(&r);
 	return err;
@@ -224,10 +224,15 @@ int index_audit(const struct backend_conn *c, index_visit *session, index_visit 
 		char remote_id[NAME_LEN];
 		struct kaggle_remote remote;
 
-		if (strncmp(list[i], ANNOUNCED, strlen(ANNOUNCED)) == 0)
+		if (strncmp(list[i], ANNOUNCED, strlen(ANNOUNCED)) == 0) {
 			err = audit_one(c, list[i], list[i], announced, arg);
-		else if (other_name(list[i], ",/", remote_id) == 0 && kaggle_remote_parse(remote_id, &remote) == 0)
+			if (err == -ENOENT)
+				err = index_forget_announced(c, list[i]);
+		} else if (other_name(list[i], ",/", remote_id) == 0 && kaggle_remote_parse(remote_id, &remote) == 0) {
 			err = audit_one(c, list[i], remote_id, session, arg);
+			if (err == -ENOENT)
+				err = 0;
+		}
 	}
 	return err;
 }

@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "backends/kaggle/credentials.h"
@@ -50,6 +51,18 @@ static void backend_close(struct backend_conn *c)
 	free(c);
 }
 
+static void init_locks(struct backend_conn *c)
+{
+	pthread_condattr_t attr;
+
+	pthread_mutex_init(&c->lock, NULL);
+	pthread_mutex_init(&c->books, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&c->dropped, &attr);
+	pthread_condattr_destroy(&attr);
+}
+
 static int backend_open(const struct backend_setup *setup, struct backend_conn **out, struct why *why)
 {
 	struct backend_conn *c = calloc(1, sizeof(*c));
@@ -58,9 +71,7 @@ static int backend_open(const struct backend_setup *setup, struct backend_conn *
 	*out = NULL;
 	if (!c)
 		return -ENOMEM;
-	pthread_mutex_init(&c->lock, NULL);
-	pthread_mutex_init(&c->books, NULL);
-	pthread_cond_init(&c->dropped, NULL);
+	init_locks(c);
 	c->config = setup->config;
 	c->log = setup->log;
 	c->parallel_versions = (int)json_number(json_get(own, "parallel_versions"), 1);

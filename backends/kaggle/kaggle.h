@@ -22,7 +22,7 @@ struct backend_conn {
 	int parallel_versions;  /* of one kernel that may be at work at once */
 	int64_t doubt_ns;       /* a push whose answer was lost may take so long to be seen */
 	double quota_hours;     /* of GPU a week, <0: no limit of ours */
-	pthread_mutex_t books;  /* from the look whether a session is allowed to its announcement */
+	pthread_mutex_t books;  /* held from the look whether a session is allowed to its announcement */
 	pthread_mutex_t lock;   /* of what follows */
 	pthread_cond_t dropped; /* a claim was */
 	struct claim *claims;   /* what a thread is at; on that thread's stack */
@@ -127,7 +127,7 @@ int dataset_purge(struct backend_conn *c, struct kaggle *k, const char *remote_i
 /* describe.c */
 int kaggle_describe(struct backend_conn *c, struct strbuf *status, struct strbuf *quota);
 
-/* quota.c: may this push be sent under quota_hours? -EDQUOT with why: no, or nobody can tell. */
+/* quota.c: may this push be sent under quota_hours? -EDQUOT with why: no, or nobody can tell. c->books is held. */
 int quota_allows(struct backend_conn *c, const struct push *p, struct why *why);
 /* From now on it counts as announced; before the record says so. */
 int quota_note(struct backend_conn *c, const struct job *job, const struct push *p);

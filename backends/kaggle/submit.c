@@ -243,6 +243,16 @@ static int announce(struct backend_conn *c, const struct job *job, int dirfd, st
 	return err;
 }
 
+static int allowed_by_now(struct backend_conn *c, const struct push *p, struct why *why)
+{
+	int err;
+
+	pthread_mutex_lock(&c->books);
+	err = quota_allows(c, p, why);
+	pthread_mutex_unlock(&c->books);
+	return err;
+}
+
 static int withdraw(int dirfd, struct kaggle_record *r)
 {
 	r->intended = false;
@@ -346,7 +356,7 @@ static int prepare_and_send(struct backend_conn *c, const struct job *job, int d
 		return why && why->err ? kaggle_denied(c, -why->err) : -EAGAIN;
 	err = push_prepare(job, user, p, why);
 	if (!err)
-		err = quota_allows(c, p, why); /* before its files travel; again when it is announced */
+		err = allowed_by_now(c, p, why); /* before its files travel; again when it is announced */
 	return err ? kaggle_denied(c, err) : send_alone(c, k, job, user, dirfd, p, deadline_ns, why);
 }
 
