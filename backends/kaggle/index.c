@@ -199,7 +199,7 @@ int index_forget_announced(const struct backend_conn *c, const char *name)
 	return unlinkat(c->state, name, 0) < 0 && errno != ENOENT ? -errno : 0;
 }
 
-/* -ENOENT: an attempt whose files are gone; only what has ended is removed. */
+/* -ENOENT: an attempt whose files are gone; only what has ended is removed. -ENODATA: only its record is. */
 static int audit_one(const struct backend_conn *c, const char *name, const char *key, index_visit *visit, void *arg)
 {
 	AUTO_FD int dirfd = open_entry(c->state, name);
@@ -207,7 +207,7 @@ static int audit_one(const struct backend_conn *c, const char *name, const char 
 	int err = dirfd < 0 ? dirfd : record_read(dirfd, &r);
 
 	if (err)
-		return err;
+		return err == -ENOENT && dirfd >= 0 ? -ENODATA : err;
 	err = visit(arg, key, &r);
 	record_release(&r);
 	return err;
@@ -226,7 +226,7 @@ int index_audit(const struct backend_conn *c, index_visit *session, index_visit 
 
 		if (strncmp(list[i], ANNOUNCED, strlen(ANNOUNCED)) == 0) {
 			err = audit_one(c, list[i], list[i], announced, arg);
-			if (err == -ENOENT)
+			if (err == -ENOENT || err == -ENODATA) /* noted, and never written down */
 				err = index_forget_announced(c, list[i]);
 		} else if (other_name(list[i], ",/", remote_id) == 0 && kaggle_remote_parse(remote_id, &remote) == 0) {
 			err = audit_one(c, list[i], remote_id, session, arg);
