@@ -34,7 +34,8 @@ struct kaggle;
  * http://localhost/api/v1 under KAGGLE_API_ENVIRONMENT=LOCALHOST, else https://api.kaggle.com/v1. Credentials:
  * see credentials.h. -ENOENT with why (the places that were looked in, and what to do): none are there. */
 int kaggle_new(const struct config *config, struct log *log, struct kaggle **out, struct why *why);
-void kaggle_free(struct kaggle *k); /* accepts NULL */
+void kaggle_free(struct kaggle *k); /* accepts NULL; no call may be running */
+void kaggle_stop(struct kaggle *k); /* calls that run or come end soon with -ECANCELED (-EUCLEAN: in doubt) */
 /* Who we are: from the credentials, or asked of the service once (bearer tokens). Borrowed, NULL with why. */
 const char *kaggle_user(struct kaggle *k, int64_t deadline_ns, struct why *why);
 /* Credentials are read again (after -EACCES): true when they differ from those in use. */

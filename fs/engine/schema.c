@@ -152,4 +152,7 @@ static const char *const version_2[] = {
 	" what TEXT NOT NULL,"
 	" PRIMARY KEY(run, attempt, what)) WITHOUT ROWID;", NULL};
 
-const char *const *const schema_steps[] = {version_1, version_2};
+/* When by both clocks (store_stamp_text): wall_ns alone cannot tell how long a state lasted. */
+static const char *const version_3[] = {"ALTER TABLE event ADD COLUMN at TEXT;", NULL};
+
+const char *const *const schema_steps[] = {version_1, version_2, version_3};

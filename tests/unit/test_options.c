@@ -107,6 +107,7 @@ static void defaults(void **state)
 	assert_null(f->o.backends[1]);
 	assert_null(f->o.gpu);
 	assert_true(f->o.internet);
+	assert_true(f->o.fresh_slug);
 	assert_int_equal(f->o.priority, 5);
 	assert_int_equal(f->o.max_attempts, 1);
 	assert_true(f->o.max_cost_usd < 0);
@@ -425,7 +426,17 @@ static void metadata_of_kaggle(void **state)
 	assert_int_equal(f->problems.count, 0);
 	assert_string_equal(f->o.gpu, "any");
 	assert_false(f->o.internet);
-	folder_write(&f->folder, "kexec.json", "{\"gpu\": false, \"internet\": true}");
+	assert_false(f->o.fresh_slug);
+	folder_write(&f->folder, "kernel-metadata.json",
+		"{\"code_file\": \"a.py\", \"machine_shape\": \"NvidiaTeslaT4\", \"enable_internet\": false}");
+	read_again(f);
+	assert_string_equal(f->o.gpu, "any"); /* the newer way to ask for one */
+	folder_write(&f->folder, "kernel-metadata.json",
+		"{\"code_file\": \"a.py\", \"machine_shape\": \"TpuV5E8\", \"enable_internet\": false}");
+	read_again(f);
+	assert_null(f->o.gpu);
+	folder_write(&f->folder, "kexec.json",
+		"{\"gpu\": false, \"internet\": true, \"slug\": \"fresh\"}");
 	read_again(f);
 	assert_null(f->o.gpu);
 	assert_true(f->o.internet);
@@ -462,6 +473,10 @@ static void backend_in_order(void **state)
 	unsetenv("KAGGLE_KEY");
 	mkdirat(f->home.fd, ".kaggle", 0700);
 	folder_write(&f->home, ".kaggle/kaggle.json", "{}");
+	read_again(f);
+	assert_string_equal(f->o.backends[0], "local");
+	folder_write(&f->home, ".kaggle/kaggle.json",
+		"{\"username\": \"me\", \"key\": \"0123456789abcdef0123456789abcdef\"}");
 	read_again(f);
 	assert_string_equal(f->o.backends[0], "kaggle");
 	f->config.known_backends = local_only; /* not built in */
