@@ -12,6 +12,7 @@
 #include "fs/base/clock.h"
 #include "fs/base/i18n.h"
 #include "fs/base/json.h"
+#include "fs/base/secret.h"
 #include "fs/base/why.h"
 #include "fs/engine/config.h"
 
@@ -113,9 +114,9 @@ static const char *configured(const struct config *config, const char *name)
 /* What is set nowhere, or to nothing, is NULL. */
 static char *variable(const struct credentials_places *places, const char *name)
 {
-	const char *value = getenv(name);
+	const char *value = secrets_get(places->secrets, name);
 
-	if (!value || !*value)
+	if (!value)
 		value = configured(places->config, name);
 	return value && *value ? strdup(value) : NULL;
 }
@@ -324,7 +325,7 @@ static int none(int nth, struct why *why)
 		dir, dir);
 }
 
-int credentials_find(struct credentials_places *places, int nth, struct credentials *out, struct why *why)
+static int find(struct credentials_places *places, int nth, struct credentials *out, struct why *why)
 {
 	static int (*const forms[])(struct credentials_places *, struct credentials *, struct why *) = {
 		from_notebook, from_variable, from_token_file, from_pair, from_login};
@@ -342,4 +343,18 @@ int credentials_find(struct credentials_places *places, int nth, struct credenti
 		left -= r == 0;
 	}
 	return none(nth, why);
+}
+
+int credentials_find(struct credentials_places *places, int nth, struct credentials *out, struct why *why)
+{
+	int r;
+
+	*out = (struct credentials){0};
+	r = secrets_open(places->config ? places->config->folder : NULL, &places->secrets, why);
+	if (r)
+		return r;
+	r = find(places, nth, out, why);
+	secrets_close(places->secrets);
+	places->secrets = NULL;
+	return r;
 }

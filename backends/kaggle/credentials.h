@@ -19,6 +19,7 @@
 
 struct config;
 struct log;
+struct secrets;
 struct why;
 
 enum credentials_kind { CREDENTIALS_TOKEN, CREDENTIALS_KEY, CREDENTIALS_LOGIN };
@@ -35,6 +36,7 @@ struct credentials_places {
 	const struct config *config; /* borrowed */
 	struct log *log;             /* borrowed */
 	bool warned;                 /* about files that others can read */
+	struct secrets *secrets;     /* .env, while it is looked for */
 };
 
 /* The nth (from 0) of those that are there. -ENOENT with why: no more, and where was looked. Others with
