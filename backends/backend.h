@@ -7,6 +7,8 @@
  * Errors: 0 or -errno with a sentence in why. -EAGAIN: not now, try later (rate limit, service away).
  * -EACCES: credentials. -EDQUOT: allowance used up. -EINVAL: the job itself is wrong. -EUCLEAN: it
  * may or may not have happened: the engine calls find() before anything else.
+ *
+ * tests/contract holds every backend to this: a new one adds its backend_<name>.c there.
  */
 #ifndef KEXEC_BACKENDS_BACKEND_H
 #define KEXEC_BACKENDS_BACKEND_H
@@ -110,7 +112,8 @@ struct backend {
 	int (*poll)(struct backend_conn *c, const char *remote_id, int64_t deadline_ns,
 		struct job_status *out, struct why *why);
 	/* Mandatory. Bring what the job left into directory/output (complete or not at all: a directory
-	 * output.part that is renamed). Repeatable after a crash. */
+	 * output.part that is renamed). Repeatable after a crash. An error, and nothing is brought, while
+	 * the job lives (-EBUSY) and of one that it never got. */
 	int (*fetch)(struct backend_conn *c, const struct job *job, const char *remote_id,
 		int64_t deadline_ns, struct why *why);
 	/* Optional: bring new log text into directory/log and metrics.csv. NULL: the backend writes them
@@ -122,7 +125,9 @@ struct backend {
 	/* Optional: checks before submission that only the backend can make; problems as sentences. Never waits
 	 * for a service. -EINVAL with why: it must not be submitted so. */
 	int (*check)(struct backend_conn *c, const struct job *job, struct strbuf *warnings, struct why *why);
-	/* Optional: forget what is left of an ended job on the service. */
+	/* Optional: forget what is left of an ended job on the service; 0 also when nothing is. Repeatable.
+	 * -EBUSY: it lives. What was brought before stays. Called when the run is deleted for good; until it
+	 * answers 0 (or -EINVAL) it is tried again for a day. */
 	int (*purge)(struct backend_conn *c, const char *remote_id, int64_t deadline_ns, struct why *why);
 	/* Optional: has this user credentials for it? Asks no service. NULL: it needs none. */
 	bool (*credentials)(const struct config *config);

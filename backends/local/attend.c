@@ -170,7 +170,7 @@ static int prepare(struct attendance *a)
 	if (!err)
 		err = open_signals(a);
 	if (!err)
-		cgroup_make(&a->cgroup, a->order->id, a->order->memory_bytes);
+		cgroup_make(&a->cgroup, a->dirfd, a->order->id, a->order->memory_bytes);
 	return err;
 }
 

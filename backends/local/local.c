@@ -21,6 +21,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "backends/local/attempt.h"
+#include "backends/local/cgroup.h"
 #include "backends/local/descendants.h"
 #include "backends/local/order.h"
 #include "backends/local/output.h"
@@ -49,6 +50,7 @@ struct backend_conn {
 	struct log *log;
 	char *program;
 	int index;
+	pthread_mutex_t index_lock; /* of making a link: submit() and find() may do it for one job at once */
 	struct job_user user;
 	struct sandbox sandbox;
 	pthread_mutex_t lock;    /* of probed */
@@ -76,6 +78,7 @@ static void local_close(struct backend_conn *c)
 	if (c->index >= 0)
 		close(c->index);
 	pthread_mutex_destroy(&c->lock);
+	pthread_mutex_destroy(&c->index_lock);
 	free(c->program);
 	free(c);
 }
@@ -110,6 +113,7 @@ static int local_open(const struct backend_setup *setup, struct backend_conn **o
 		return -ENOMEM;
 	c->index = -1;
 	pthread_mutex_init(&c->lock, NULL);
+	pthread_mutex_init(&c->index_lock, NULL);
 	c->config = setup->config;
 	c->log = setup->log;
 	err = open_parts(c, setup, why);
@@ -161,19 +165,34 @@ static int open_remote(const struct backend_conn *c, const char *remote_id, char
 	return fd < 0 ? -errno : fd;
 }
 
-static int remember(const struct backend_conn *c, const char *remote_id, const char *directory)
+/* The name under which a link is made before it takes its place; a crash may leave it. */
+static void temporary_name(char out[REMOTE_ID_MAX + 8], const char *remote_id)
+{
+	snprintf(out, REMOTE_ID_MAX + 8, ".%s.new", remote_id);
+}
+
+static int link_attempt(const struct backend_conn *c, const char *remote_id, const char *directory)
 {
 	char temporary[REMOTE_ID_MAX + 8];
-	int err = fault_point("local.submit.index");
 
-	if (err)
-		return err;
-	snprintf(temporary, sizeof(temporary), ".%s.new", remote_id);
+	temporary_name(temporary, remote_id);
 	unlinkat(c->index, temporary, 0);
 	if (symlinkat(directory, c->index, temporary) < 0 ||
 		renameat(c->index, temporary, c->index, remote_id) < 0)
 		return -errno;
-	return io_fsync_dir(c->index);
+	return 0;
+}
+
+static int remember(struct backend_conn *c, const char *remote_id, const char *directory)
+{
+	int err = fault_point("local.submit.index");
+
+	if (err)
+		return err;
+	pthread_mutex_lock(&c->index_lock);
+	err = link_attempt(c, remote_id, directory);
+	pthread_mutex_unlock(&c->index_lock);
+	return err ? err : io_fsync_dir(c->index);
 }
 
 /* Is what this directory holds of this very job? 0, -ENOENT (nothing there) or -EINVAL. */
@@ -471,6 +490,14 @@ static int local_poll(struct backend_conn *c, const char *remote_id, int64_t dea
 
 /* ---- fetch, cancel, purge ---- */
 
+static void forget_group(int dirfd, const struct job *job)
+{
+	char id[REMOTE_ID_MAX];
+
+	remote_id_format(id, job->run, job->attempt);
+	cgroup_forget(dirfd, id);
+}
+
 static int local_fetch(struct backend_conn *c, const struct job *job, const char *remote_id,
 	int64_t deadline_ns, struct why *why)
 {
@@ -484,6 +511,10 @@ static int local_fetch(struct backend_conn *c, const struct job *job, const char
 		return err;
 	if (status.state == JOB_RUNNING || status.state == JOB_PENDING)
 		return why_set(why, EBUSY, _("The job is still running."));
+	if (status.state == JOB_ABSENT)
+		return why_set(why, ENOENT, _("Job %s is not known here."), remote_id);
+	if (status.state == JOB_LOST) /* its supervisor was killed; nothing of it may go on writing */
+		forget_group(dirfd, job);
 	return output_collect(dirfd, job->main, why);
 }
 
@@ -526,17 +557,21 @@ static int local_cancel(
 static int local_purge(
 	struct backend_conn *c, const char *remote_id, int64_t deadline_ns, struct why *why)
 {
-	char path[PATH_MAX];
+	char path[PATH_MAX], temporary[REMOTE_ID_MAX + 8];
 	struct job_status status;
 	AUTO_FD int dirfd = open_remote(c, remote_id, path);
 
 	if (dirfd == -EINVAL)
-		return dirfd;
+		return why_set(why, EINVAL, _("Job %s is not known here."), remote_id);
 	if (dirfd >= 0 && attempt_status(dirfd, &status) == 0 &&
 		(status.state == JOB_RUNNING || status.state == JOB_PENDING))
 		return why_set(why, EBUSY, _("The job is still running."));
-	if (dirfd >= 0)
+	if (dirfd >= 0) {
+		cgroup_forget(dirfd, remote_id);
 		workdir_remove(dirfd);
+	}
+	temporary_name(temporary, remote_id);
+	unlinkat(c->index, temporary, 0);
 	return unlinkat(c->index, remote_id, 0) < 0 && errno != ENOENT ? -errno : 0;
 }
 

@@ -64,6 +64,9 @@ int engine_backend_open(struct engine *e, const char *name, struct backend_handl
 /* What the scheduler must know of it; reads its options. */
 void engine_need(struct engine *e, const struct run *r, struct sched_need *out);
 int64_t engine_housekeep(void *arg); /* struct engine; trash.c */
+/* Tell backends to forget the jobs of runs that are gone (leftovers.c). Blocks for half a minute at most,
+ * as backends keep their deadlines. True: there are more, soon. */
+bool engine_forget_leftovers(struct engine *e);
 int engine_repair_drafts(struct engine *e);
 int engine_make_run_dir(struct engine *e, int64_t run);
 

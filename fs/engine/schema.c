@@ -154,5 +154,16 @@ static const char *const version_2[] = {
 
 /* When by both clocks (store_stamp_text): wall_ns alone cannot tell how long a state lasted. */
 static const char *const version_3[] = {"ALTER TABLE event ADD COLUMN at TEXT;", NULL};
+/* Jobs of runs that are gone, whose backends have not yet been told to forget them. */
+static const char *const version_4[] = {
+	"CREATE TABLE leftover("
+	" run INTEGER NOT NULL,"
+	" attempt INTEGER NOT NULL,"
+	" backend TEXT NOT NULL,"
+	" external_id TEXT NOT NULL,"
+	" since_ns INTEGER NOT NULL,"
+	" tries INTEGER NOT NULL,"
+	" PRIMARY KEY(run, attempt)) WITHOUT ROWID;"
+	"CREATE INDEX leftover_tries ON leftover(tries);", NULL};
 
-const char *const *const schema_steps[] = {version_1, version_2, version_3};
+const char *const *const schema_steps[] = {version_1, version_2, version_3, version_4};

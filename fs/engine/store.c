@@ -550,6 +550,11 @@ int store_delete_run(struct store *s, int64_t id)
 	int rc = db_exec(s->writer, NULL, "INSERT OR IGNORE INTO trash(run) VALUES(?)", "i", id);
 
 	if (!rc)
+		rc = db_exec(s->writer, NULL,
+			"INSERT OR IGNORE INTO leftover(run, attempt, backend, external_id, since_ns, tries)"
+			" SELECT run, n, backend, external_id, ?, 0 FROM attempt"
+			" WHERE run = ? AND external_id IS NOT NULL", "ii", clock_wall_ns(), id);
+	if (!rc)
 		rc = db_exec(s->writer, NULL, "DELETE FROM raised WHERE run = ?", "i", id);
 	if (!rc)
 		rc = db_exec(s->writer, &changed, "DELETE FROM run WHERE id = ?", "i", id);
@@ -562,6 +567,19 @@ int store_delete_run(struct store *s, int64_t id)
 int store_finish_trash(struct store *s, int64_t id)
 {
 	return db_exec(s->writer, NULL, "DELETE FROM trash WHERE run = ?", "i", id);
+}
+
+int store_finish_leftover(struct store *s, const struct leftover *l)
+{
+	return db_exec(s->writer, NULL, "DELETE FROM leftover WHERE run = ? AND attempt = ?", "ii",
+		l->run, (int64_t)l->attempt);
+}
+
+int store_keep_leftover(struct store *s, const struct leftover *l)
+{
+	return db_exec(s->writer, NULL,
+		"UPDATE leftover SET tries = tries + 1 WHERE run = ? AND attempt = ?", "ii", l->run,
+		(int64_t)l->attempt);
 }
 
 /* ---- Events, alerts, attempts ---- */

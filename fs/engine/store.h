@@ -49,7 +49,7 @@ int store_put_answer(struct store *s, uint64_t key, int rc, int64_t value);
 int store_add_run(struct store *s, struct run *r); /* fills id and version */
 int store_get_run(struct store *s, int64_t id, struct run *out);
 int store_put_run(struct store *s, struct run *r); /* a new version, changed_ns; every other field as given */
-int store_delete_run(struct store *s, int64_t id); /* its files become trash */
+int store_delete_run(struct store *s, int64_t id); /* its files become trash, its jobs leftovers */
 int store_add_event(struct store *s, const struct run *r, enum run_state from, const char *reason);
 /* What the newest event says; the text is the caller's. -ENOENT without events. */
 int store_last_event(struct store *s, int64_t run, enum run_state *to, char **reason);
@@ -75,6 +75,19 @@ struct attempt_row {
 void attempt_row_release(struct attempt_row *a);
 int store_put_attempt(struct store *s, const struct attempt_row *a); /* in a transaction; inserts or replaces */
 int store_finish_trash(struct store *s, int64_t id); /* in a transaction */
+
+/* A job of a run that is gone, which its backend is still to forget. */
+struct leftover {
+	int64_t run;
+	int attempt;
+	char backend[32];
+	char external_id[1004]; /* as long as the engine keeps it */
+	int64_t since_ns;       /* wall clock */
+	int tries;              /* that failed */
+};
+/* In a transaction: it is forgotten (or given up), or it was tried once more. */
+int store_finish_leftover(struct store *s, const struct leftover *l);
+int store_keep_leftover(struct store *s, const struct leftover *l);
 
 /* ---- Reading, any thread ---- */
 bool store_answered(struct store *s, uint64_t key, int *rc, int64_t *value); /* as store_answer */
@@ -102,6 +115,7 @@ int store_events(struct store *s, int64_t run, struct strbuf *out); /* JSON line
  * known (written by an older version). The count or -errno. */
 int store_event_stamps(struct store *s, int64_t run, struct stamp *out, int max);
 int store_alerts(struct store *s, struct strbuf *out);              /* JSON lines */
+int store_leftovers(struct store *s, struct leftover *out, int max); /* least tried first; count or -errno */
 int64_t store_next_trash(struct store *s); /* id of a run whose files are to be deleted, 0 none */
 /* Mean memory in bytes of the last runs of that folder, 0 unknown. */
 int64_t store_mean_memory(struct store *s, const char *folder);

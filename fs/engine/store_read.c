@@ -41,6 +41,9 @@
 #define QUERY_ATTEMPTS "SELECT n FROM attempt WHERE run = ? ORDER BY n DESC LIMIT 1"
 #define QUERY_COUNTS   "SELECT state, runs FROM count ORDER BY state"
 #define QUERY_TRASH    "SELECT run FROM trash ORDER BY run LIMIT 1"
+#define QUERY_LEFTOVER                                                                             \
+	"SELECT run, attempt, backend, external_id, since_ns, tries FROM leftover"               \
+	" INDEXED BY leftover_tries ORDER BY tries LIMIT ?"
 /* CROSS JOIN: SQLite keeps the order of the two. The inner LIMIT bounds what one start looks at. */
 #define QUERY_MEMORY                                                                               \
 	"SELECT a.max_rss FROM (SELECT id, attempt FROM run INDEXED BY run_folder"                 \
@@ -77,7 +80,8 @@ static const char *const list_queries[] = {
 
 const char *const store_hot_queries[] = {QUERY_RUN, QUERY_LATEST, QUERY_PREVIOUS, QUERY_RECENT,
 	QUERY_CHANGED, QUERY_ACTIVE, QUERY_REMOVED, QUERY_EVENTS, QUERY_STAMPS, QUERY_ALERTS, QUERY_ATTEMPT,
-	QUERY_ATTEMPTS, QUERY_COUNTS, QUERY_TRASH, QUERY_MEMORY, QUERY_FIND, QUERY_FIND_DRAFT,
+	QUERY_ATTEMPTS, QUERY_COUNTS, QUERY_TRASH, QUERY_LEFTOVER, QUERY_MEMORY, QUERY_FIND,
+	QUERY_FIND_DRAFT,
 	LIST_OF_RUNS, LIST_OF_REMOVED, LIST_OF_DRAFTS, LIST_OF_LATEST, NULL};
 
 int store_select_run(struct db *db, int64_t id, struct run *out)
@@ -209,6 +213,31 @@ int64_t store_next_trash(struct store *s)
 	int64_t id = 0;
 
 	return READ_ONE(s, &id, QUERY_TRASH, "") ? 0 : id;
+}
+
+int store_leftovers(struct store *s, struct leftover *out, int max)
+{
+	struct db *db = store_reader(s);
+	struct db_query *q;
+	int n = 0, rc;
+
+	if (!db)
+		return -EIO;
+	q = db_query(db, QUERY_LEFTOVER, "i", (int64_t)max);
+	rc = q ? 1 : db_error(db);
+	while (rc > 0 && n < max && (rc = db_next(q)) == 1) {
+		struct leftover *l = &out[n++];
+
+		l->run = db_int(q, 0);
+		l->attempt = (int)db_int(q, 1);
+		snprintf(l->backend, sizeof(l->backend), "%s", db_text(q, 2));
+		snprintf(l->external_id, sizeof(l->external_id), "%s", db_text(q, 3));
+		l->since_ns = db_int(q, 4);
+		l->tries = (int)db_int(q, 5);
+	}
+	db_done(q);
+	store_reader_done(s, db);
+	return rc < 0 ? rc : n;
 }
 
 int store_list(struct store *s, enum engine_list list, int64_t after, struct store_entry *out, int max)

@@ -1,7 +1,7 @@
 /*
  * Housekeeping, on a worker thread: files of runs that are gone, and runs that were removed a week
  * ago. A purged run leaves its row and gets its id into the table `trash` in one transaction; its
- * files go afterwards. So a crash between the two leaves no half run to be seen, only files of an id
+ * files go afterwards, and what backends still have of it (leftovers.c). So a crash between the two leaves no half run to be seen, only files of an id
  * that nobody can name, and the next start goes on with them. And the reserve (reserve.h) is made again
  * once there is room, and a budget that runs out is told.
  */
@@ -69,12 +69,13 @@ int64_t engine_housekeep(void *arg)
 {
 	struct engine *e = arg;
 	int old = purge_old(e);
+	bool more = engine_forget_leftovers(e); /* before the files: a backend may look at them */
 	int rc = empty_trash(e);
 	bool reserve = store_reserve(e->store);
 
 	store_note_clock(e->store);
 	alerts_disk(e);
-	if (rc || old)
+	if (rc || old || more)
 		return clock_boot_ns() + RETRY_NS;
 	return clock_boot_ns() + (reserve ? PERIOD_NS : ROOM_NS);
 }

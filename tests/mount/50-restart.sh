@@ -1,7 +1,7 @@
 #!/bin/bash
 # The daemon stops, is killed or loses its keeper while jobs run: they go on and run exactly once.
 # limit: 240
-# tags: asan
+# tags: asan fault
 . "$(dirname "$0")/lib.sh"
 begin
 start_kexec

@@ -1,7 +1,7 @@
 #!/bin/bash
 # The server is killed again and again under load: no program that uses the mount notices.
 # limit: 240
-# tags: asan
+# tags: asan fault
 . "$(dirname "$0")/lib.sh"
 begin
 config '{"submit": "explicit"}'

@@ -3,6 +3,7 @@
 # ends once, and nothing that was acknowledged is lost. KEXEC_FAULT_POINTS says how many points are tried (default 40, spread
 # over all of them; 0 = all).
 # limit: 400
+# tags: fault
 . "$(dirname "$0")/lib.sh"
 begin
 fault=$T/fault

@@ -1,6 +1,7 @@
 #!/bin/bash
 # The server dies at every coded point of every kind of request: nobody who uses the mount notices.
 # limit: 850
+# tags: fault
 . "$(dirname "$0")/lib.sh"
 begin
 export KEXEC_FAULT=$T/fault

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SIGHUP replaces the server, by a newer binary where there is one: readers, writers and jobs go on.
+# tags: fault
 . "$(dirname "$0")/lib.sh"
 begin
 config '{"submit": "explicit"}'

@@ -114,6 +114,21 @@ config() {
 	PY
 }
 
+# Jobs that still run end with the script, and their supervisors with the namespace: nobody would be left to remove
+# the control groups, whose names end in the device and inode of the attempt's folder.
+end_groups() {
+	local found groups group
+	groups=$(find /sys/fs/cgroup -maxdepth 8 -type d -name 'kexec-job-*' 2>/dev/null)
+	[ -n "$groups" ] || return 0
+	found=$(find "$T" -xdev -type d -path '*/attempts/*' -prune -exec stat -c '%d %i' {} + 2>/dev/null |
+		while read -r device inode; do printf -- '-%x-%x\n' "$device" "$inode"; done)
+	for group in $groups; do
+		grep -qxF -- "-$(cut -d- -f4- <<<"${group##*/}")" <<<"$found" || continue
+		echo 1 2>/dev/null >"$group/cgroup.kill"
+		wait_for rmdir "$group" 2>/dev/null
+	done
+}
+
 BAD_WORDS='panic|Assertion .* failed|AddressSanitizer|ThreadSanitizer|LeakSanitizer|runtime error:|double free|corrupted'
 
 scan_logs() {
@@ -158,6 +173,7 @@ finish() {
 	fi
 	[ $rc -ne 0 ] && [ $rc -ne 77 ] && FAILURES=$((FAILURES + 1))
 	[ $FAILURES -gt 0 ] && show_logs
+	end_groups
 	if [ -n "${KEXEC_TEST_KEEP:-}" ]; then
 		echo "# kept: $T"
 	else

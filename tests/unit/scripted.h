@@ -41,6 +41,9 @@ struct script {
 	int64_t rss;           /* memory that they use, 0 not told */
 	int64_t lasts_ns;      /* they began so long ago */
 	bool open_fails;
+	int purge_errors;      /* so many calls of purge() fail */
+	int purges;            /* calls so far */
+	pthread_t purger;      /* the thread of the last one */
 	struct backend_conn *conn;
 };
 
@@ -274,6 +277,22 @@ static int scripted_cancel(struct backend_conn *c, const char *remote_id, int64_
 	return 0;
 }
 
+/* What was forgotten is a line in the file `purged`. */
+static int scripted_purge(struct backend_conn *c, const char *remote_id, int64_t deadline_ns, struct why *why)
+{
+	char line[200];
+
+	pthread_mutex_lock(&script.lock);
+	script.purges++;
+	script.purger = pthread_self();
+	pthread_mutex_unlock(&script.lock);
+	if (script_take(&script.purge_errors))
+		return why_set(why, EAGAIN, "the service is away");
+	snprintf(line, sizeof(line), "%s\n", remote_id);
+	service_put(c, "purged", "", line);
+	return 0;
+}
+
 static int scripted_describe(struct backend_conn *c, struct strbuf *status, struct strbuf *quota)
 {
 	strbuf_adds(status, "up\n");
@@ -286,6 +305,7 @@ static int scripted_describe(struct backend_conn *c, struct strbuf *status, stru
 		.api = BACKEND_API, .name = (word), .caps = (bits), .open = scripted_open,            \
 		.close = scripted_close, .submit = scripted_submit, .find = scripted_find,         \
 		.poll = scripted_poll, .fetch = scripted_fetch, .cancel = scripted_cancel,         \
+		.purge = scripted_purge,                                                           \
 		.describe = scripted_describe,                                                     \
 	}
 

@@ -176,6 +176,52 @@ static void reopened(void **state)
 	store_end(f->store, -1);
 }
 
+static void another_boot(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(db_exec(store_db(f->store), NULL, "UPDATE meta SET value = 'x' WHERE key = 'boot'",
+				 ""), 0);
+	store_close(f->store);
+	assert_int_equal(store_open(f->folder.path, 1, &f->store, NULL), 0);
+	assert_true(store_rebooted(f->store));
+	store_close(f->store);
+	assert_int_equal(store_open(f->folder.path, 1, &f->store, NULL), 0);
+	assert_false(store_rebooted(f->store));
+}
+
+/* One written before leftovers were known: the runs stay, and what is deleted from now on is noted. */
+static void an_older_schema(void **state)
+{
+	struct fixture *f = *state;
+	struct attempt_row a = {.pub = {.n = 2, .backend = "local", .state = "complete", .external_id = (char[]){"7.2"}}};
+	struct leftover left[2];
+	int64_t id = add(f, "a", RUN_COMPLETE);
+
+	a.pub.run = id;
+	assert_int_equal(db_exec(store_db(f->store), NULL, "DROP TABLE leftover", ""), 0);
+	assert_int_equal(db_exec(store_db(f->store), NULL, "PRAGMA user_version = 2", ""), 0);
+	store_close(f->store);
+	assert_int_equal(store_open(f->folder.path, 1, &f->store, NULL), 0);
+	assert_int_equal(store_leftovers(f->store, left, 2), 0);
+	assert_int_equal(store_begin(f->store), 0);
+	assert_int_equal(store_put_attempt(f->store, &a), 0);
+	assert_int_equal(store_end(f->store, store_delete_run(f->store, id)), 0);
+	assert_int_equal(store_leftovers(f->store, left, 2), 1);
+	assert_int_equal(left[0].run, id);
+	assert_int_equal(left[0].attempt, 2);
+	assert_string_equal(left[0].backend, "local");
+	assert_string_equal(left[0].external_id, "7.2");
+	assert_int_equal(left[0].tries, 0);
+	assert_int_equal(store_begin(f->store), 0);
+	assert_int_equal(store_end(f->store, store_keep_leftover(f->store, &left[0])), 0);
+	assert_int_equal(store_leftovers(f->store, left, 2), 1);
+	assert_int_equal(left[0].tries, 1);
+	assert_int_equal(store_begin(f->store), 0);
+	assert_int_equal(store_end(f->store, store_finish_leftover(f->store, &left[0])), 0);
+	assert_int_equal(store_leftovers(f->store, left, 2), 0);
+}
+
 static void not_a_database(void **state)
 {
 	struct fixture *f = *state;
@@ -223,9 +269,10 @@ static void check_plans(struct store *s)
 		assert_int_equal(db_plan(store_db(s), *query, &plan), 0);
 		if (strstr(plan.buf, "TEMP B-TREE"))
 			fail_msg("sorts: %s\n%s", *query, plan.buf);
-		/* alert, count and trash are small tables read whole, in the order of their key. */
+		/* alert, count, trash and leftover are small tables read whole, in the order of a key. */
 		if (strstr(plan.buf, "SCAN") && !strstr(plan.buf, "SCAN alert") &&
 			!strstr(plan.buf, "SCAN count") && !strstr(plan.buf, "SCAN trash") &&
+			!strstr(plan.buf, "SCAN leftover") &&
 			!strstr(plan.buf, "SCAN r\n"))
 			fail_msg("scans: %s\n%s", *query, plan.buf);
 		if (strstr(plan.buf, "SCAN r\n") && !strstr(plan.buf, "(subquery"))
@@ -350,7 +397,7 @@ static void many_threads(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {T(round_trip), T(rolled_back), T(unique_names),
-		T(ids_are_never_reused), T(reopened), T(not_a_database), T(alerts_are_bounded),
+		T(ids_are_never_reused), T(reopened), T(another_boot), T(an_older_schema), T(not_a_database), T(alerts_are_bounded),
 		T(many_runs), T(many_threads)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
