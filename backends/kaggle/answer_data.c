@@ -51,5 +51,5 @@ int answer_submitted(const struct json *j, int64_t *ref, struct why *why)
 	*ref = 0;
 	if (*message == '\0')
 		return why_set(why, EUCLEAN, _("Kaggle did not say whether it took the submission"));
-	return why_set(why, -err, _("Kaggle did not take the submission: %.300s"), message);
+	return why_set(why, -err, _("Kaggle did not take the submission: %s"), message);
 }

@@ -17,6 +17,8 @@
 #include "fs/base/why.h"
 
 #define EARLY_NS    (60 * NS_PER_S) /* a token that ends during a call is of no use */
+#define SHORTEST_S  300.0
+#define LONGEST_S   (366 * 86400.0)
 #define SHORT       6 /* shorter texts are no secrets, and would blot out words */
 
 void auth_forget(char **header)
@@ -132,8 +134,9 @@ static int take_refreshed(const struct json *answer, struct credentials *c, stru
 
 	if (*token == '\0' || strpbrk(token, " \t\r\n"))
 		return why_set(why, EACCES, _("Kaggle gave no token for the login"));
-	if (!(seconds > 0 && seconds <= 366.0 * 86400))
-		seconds = 3600;
+	/* One that is over at once would be asked for without end; should it really be, its refusal tells. */
+	if (!(seconds >= SHORTEST_S && seconds <= LONGEST_S))
+		seconds = SHORTEST_S;
 	c->secret = strdup(token);
 	c->expires_wall_ns = clock_wall_ns() + (int64_t)(seconds * (double)NS_PER_S);
 	if (!c->user && answer_text(json_get(answer, "userName"))[0])
@@ -319,15 +322,21 @@ bool kaggle_reload(struct kaggle *k)
 
 static void blot(char *text, const char *secret)
 {
-	size_t len = secret ? strlen(secret) : 0;
+	size_t len = secret ? strlen(secret) : 0, end;
 	char *at;
 
 	if (len < SHORT)
 		return;
 	while ((at = strstr(text, secret))) {
-		memcpy(at, "***", 3);
+		memset(at, '*', 3);
 		memmove(at + 3, at + len, strlen(at + len) + 1);
 	}
+	end = strlen(text);
+	for (size_t n = len < end ? len : end; n >= SHORT; n--)
+		if (memcmp(text + end - n, secret, n) == 0) {
+			memset(text + end - n, '*', n);
+			return;
+		}
 }
 
 static void blot_header(char *text, const char *header)
@@ -335,18 +344,22 @@ static void blot_header(char *text, const char *header)
 	blot(text, header ? strchr(header, ' ') + 1 : NULL);
 }
 
-void auth_scrub(struct kaggle *k, const char *header, struct why *why)
+void auth_scrub_text(struct kaggle *k, const char *header, char *text)
 {
 	char *now;
 
-	if (!why || why->err == 0)
-		return;
 	pthread_mutex_lock(&k->lock);
 	now = credentials_header(&k->who);
-	blot(why->text, k->who.secret);
-	blot(why->text, k->who.refresh);
+	blot(text, k->who.secret);
+	blot(text, k->who.refresh);
 	pthread_mutex_unlock(&k->lock);
-	blot_header(why->text, now);
-	blot_header(why->text, header);
+	blot_header(text, now);
+	blot_header(text, header);
 	auth_forget(&now);
+}
+
+void auth_scrub(struct kaggle *k, const char *header, struct why *why)
+{
+	if (why && why->err)
+		auth_scrub_text(k, header, why->text);
 }

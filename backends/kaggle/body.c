@@ -82,7 +82,7 @@ int rpc_put_slug(struct rpc_body *b, const char *owner_key, const char *slug_key
 	struct why *why)
 {
 	char owner[204];
-	size_t len;
+	size_t len = 0;
 	int r = rpc_split(slug, &len, why);
 
 	if (r)

@@ -38,6 +38,7 @@ static int submit(struct kaggle *k, const char *method, struct rpc_body *b, int6
 	*ref = 0;
 	if (r == 0)
 		r = answer_submitted(answer, ref, why);
+	auth_scrub(k, NULL, why);
 	json_free(answer);
 	return r;
 }

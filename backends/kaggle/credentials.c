@@ -55,7 +55,7 @@ bool credentials_equal(const struct credentials *a, const struct credentials *b)
 static void encode(char *out, const unsigned char *in, size_t len)
 {
 	static const char digits[] =
-		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=";
 
 	for (size_t i = 0; i < len; i += 3) {
 		unsigned v = (unsigned)in[i] << 16 | (i + 1 < len ? (unsigned)in[i + 1] << 8 : 0) |
@@ -63,8 +63,8 @@ static void encode(char *out, const unsigned char *in, size_t len)
 
 		*out++ = digits[v >> 18];
 		*out++ = digits[v >> 12 & 63];
-		*out++ = i + 1 < len ? digits[v >> 6 & 63] : '=';
-		*out++ = i + 2 < len ? digits[v & 63] : '=';
+		*out++ = digits[i + 1 < len ? v >> 6 & 63 : 64];
+		*out++ = digits[i + 2 < len ? v & 63 : 64];
 	}
 	*out = '\0';
 }

@@ -83,8 +83,17 @@ static int failed(struct kaggle *k, struct fetch *f, int err, bool sent, int64_t
 	return rpc_transport(err, sent, false, f->deadline_ns, news);
 }
 
-static int read_response(struct fetch *f, const struct http_response *response, struct rpc_news *news,
-	struct why *why)
+/* The service chose to send less than what was left. */
+static int take_more(struct fetch *f, int64_t had, struct rpc_news *news, struct why *why)
+{
+	if (f->part.have == had)
+		return start_over(f, news, why);
+	news->at_once = true;
+	return -EAGAIN;
+}
+
+static int read_response(struct fetch *f, const struct http_response *response, int64_t had,
+	struct rpc_news *news, struct why *why)
 {
 	int r;
 
@@ -94,7 +103,11 @@ static int read_response(struct fetch *f, const struct http_response *response, 
 	if (r)
 		return r;
 	r = partial_begin(&f->part, response);
-	return r == -ERANGE ? start_over(f, news, why) : r;
+	if (r == -ERANGE)
+		return start_over(f, news, why);
+	if (r == 0 && !partial_whole(&f->part, response))
+		return take_more(f, had, news, why);
+	return r;
 }
 
 static int try_fetch(struct kaggle *k, void *arg, struct rpc_news *news, struct why *why)
@@ -119,7 +132,7 @@ static int try_fetch(struct kaggle *k, void *arg, struct rpc_news *news, struct 
 	f->part.begun = false;
 	r = http_call(k->http, &request, &response, &mine);
 	r = r ? failed(k, f, r, response.sent, had, news, &mine)
-	      : read_response(f, &response, news, &mine);
+	      : read_response(f, &response, had, news, &mine);
 	http_response_release(&response);
 	if (r && mine.err)
 		why_set(why, -r, "%s", mine.text);
@@ -270,9 +283,10 @@ static int ask_for_file(struct kaggle *k, struct ask *q, int dirfd, const char *
 		r = ask(k, q, why);
 	if (r == 0 && q->location[0] == '\0')
 		r = partial_finish(&part, why);
-	else if (r)
+	else if (r && (part.begun || part.have == 0))
 		partial_drop(&part);
 	partial_close(&part);
+	q->part = NULL;
 	return r;
 }
 

@@ -23,6 +23,8 @@ int partial_restart(struct partial *p);
 http_sink partial_sink;
 /* For an answer without a single byte the sink is never called. */
 int partial_begin(struct partial *p, const struct http_response *head);
+/* After an answer that was read to its end: has all come, or only a part of what a 206 told of? */
+bool partial_whole(const struct partial *p, const struct http_response *head);
 /* Whole: to disk and to its name. */
 int partial_finish(struct partial *p, struct why *why);
 void partial_drop(struct partial *p);  /* it is of no use: remove it */

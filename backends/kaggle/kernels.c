@@ -60,6 +60,8 @@ int kaggle_save_kernel(struct kaggle *k, const struct kaggle_push *p, int64_t de
 	r = rpc_send(k, SERVICE "SaveKernel", &body, true, deadline_ns, &answer, why);
 	if (r == 0)
 		r = answer_pushed(answer, out, why);
+	if (out->invalid)
+		auth_scrub_text(k, NULL, out->invalid);
 	json_free(answer);
 	return r;
 }

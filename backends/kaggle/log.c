@@ -14,7 +14,7 @@
 #define METHOD     "GetKernelSessionLogsStream"
 #define STORED_MAX ((size_t)64 << 20)
 #define STREAM_MAX ((size_t)256 << 20)
-#define FIRST_NS   (5 * NS_PER_S) /* an answer may take so long however soon idleness is */
+#define FIRST_NS   (10 * NS_PER_S) /* an answer may take so long however soon idleness is */
 
 struct stream {
 	struct kaggle *k;

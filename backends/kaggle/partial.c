@@ -109,13 +109,29 @@ static void take_etag(struct partial *p, const char *etag)
 	}
 }
 
+/* Is it the rest of what is here? Not every service looks at If-Range. */
+static bool goes_on(const struct partial *p, const struct http_response *head)
+{
+	if (range_start(head->range) != p->have)
+		return false;
+	return p->have == 0 || (p->etag[0] && (head->etag[0] == '\0' || strcmp(head->etag, p->etag) == 0));
+}
+
+bool partial_whole(const struct partial *p, const struct http_response *head)
+{
+	const char *slash = strchr(head->range, '/');
+
+	return head->status != 206 || !slash || slash[1] < '0' || slash[1] > '9' ||
+	       strtoll(slash + 1, NULL, 10) == p->have;
+}
+
 int partial_begin(struct partial *p, const struct http_response *head)
 {
 	int r = 0;
 
 	if (p->begun)
 		return 0;
-	if (head->status == 206 && range_start(head->range) != p->have)
+	if (head->status == 206 && !goes_on(p, head))
 		return -ERANGE;
 	if (head->status != 206) {
 		r = partial_restart(p);

@@ -86,7 +86,7 @@ struct rpc {
 	const char *header;
 	int64_t deadline_ns;
 };
-int rpc_call(struct kaggle *k, const struct rpc *call, struct json **out, struct why *why);
+int rpc_call(struct kaggle *k, const struct rpc *rpc, struct json **out, struct why *why);
 /* GET {base}{path} with our credentials, redirects not followed: the answer is left in `out` (release it).
  * 0 for 2xx and 3xx. */
 int rpc_get(struct kaggle *k, const char *path, const char *gate, int64_t deadline_ns,
@@ -129,8 +129,10 @@ int auth_header(struct kaggle *k, int64_t deadline_ns, char **out, struct why *w
 void auth_forget(char **header);
 /* After a 401 to this header: true when another one can be tried. */
 bool auth_refused(struct kaggle *k, const char *header);
-/* Our secrets, where a service repeats them, out of what people see. */
+/* Our secrets, where a service repeats them, out of what people see; also the beginning of one at the end of a
+ * text that was cut. `header`: one more, or NULL. */
 void auth_scrub(struct kaggle *k, const char *header, struct why *why);
+void auth_scrub_text(struct kaggle *k, const char *header, char *text);
 void auth_release(struct kaggle *k);
 
 /* ---- fetch.c, upload.c ---- */

@@ -155,7 +155,8 @@ const char *engine_source_path(char *buf, int64_t run);
 const char *engine_run_file_path(char *buf, int64_t run, const char *name);
 const char *engine_attempt_path(char *buf, int64_t run, int n, const char *name); /* name NULL: the dir */
 
-/* Names of the backends, also those that are switched off, NULL-terminated, owned by the engine; status line of one. */
+/* Names of the backends, also those that are switched off, NULL-terminated, owned by the engine; status
+ * line of one. */
 const char *const *engine_backends(struct engine *e);
 int engine_backend_status(struct engine *e, const char *backend, struct strbuf *out);
 int engine_backend_quota(struct engine *e, const char *backend, struct strbuf *out);

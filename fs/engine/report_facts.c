@@ -86,7 +86,8 @@ static void measure_steps(struct engine *e, int64_t run, struct report_steps *s)
 	if (n < 0 || (size_t)n != s->count)
 		return;
 	for (int i = 0; i < n; i++) {
-		if (at[i].wall_ns)
+		/* Not one of an older version, nor one that came in between the two readings. */
+		if (at[i].wall_ns / 1000 == s->list[i].at.wall_ns / 1000)
 			s->list[i].at = at[i];
 		if (i)
 			s->list[i - 1].lasted_ns = stamp_since(&s->list[i - 1].at, &s->list[i].at);

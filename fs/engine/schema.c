@@ -152,10 +152,8 @@ static const char *const version_2[] = {
 	" what TEXT NOT NULL,"
 	" PRIMARY KEY(run, attempt, what)) WITHOUT ROWID;", NULL};
 
-/* When by both clocks (store_stamp_text): wall_ns alone cannot tell how long a state lasted. */
-static const char *const version_3[] = {"ALTER TABLE event ADD COLUMN at TEXT;", NULL};
 /* Jobs of runs that are gone, whose backends have not yet been told to forget them. */
-static const char *const version_4[] = {
+static const char *const version_3[] = {
 	"CREATE TABLE leftover("
 	" run INTEGER NOT NULL,"
 	" attempt INTEGER NOT NULL,"
@@ -165,6 +163,9 @@ static const char *const version_4[] = {
 	" tries INTEGER NOT NULL,"
 	" PRIMARY KEY(run, attempt)) WITHOUT ROWID;"
 	"CREATE INDEX leftover_tries ON leftover(tries);", NULL};
+
+/* When by both clocks (store_stamp_text): wall_ns alone cannot tell how long a state lasted. */
+static const char *const version_4[] = {"ALTER TABLE event ADD COLUMN at TEXT;", NULL};
 
 /* Things of services that somebody named in the mount: their numbers are inode numbers, never used again. */
 static const char *const version_5[] = {

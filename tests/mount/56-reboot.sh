@@ -22,16 +22,16 @@ others() {
 	done
 }
 none_left() { [ -z "$(others)" ]; }
+kill_others() {
+	local pid
+	for pid in $(others); do kill -KILL "$pid" 2>/dev/null; done
+	none_left
+}
 # Power off: every process of these namespaces but the script itself; then another boot.
 power_cycle() {
-	local i pid
-	for ((i = 0; i < 100; i++)); do
-		none_left && break
-		for pid in $(others); do kill -KILL "$pid" 2>/dev/null; done
-	done
+	wait_for kill_others || die "processes are left: $(others)"
 	wait 2>/dev/null
 	KEXEC_PID=
-	none_left || die "processes are left: $(others)"
 	unmount_hard
 	reboot_machine || die "no other boot"
 }
@@ -62,7 +62,8 @@ power_cycle
 
 t "a job of the other boot is known to be dead, and is run again exactly once"
 start_kexec
-wait_for log_has once begin
+second_begun() { grep -q '^begin' "$M/runs/once/attempts/2/log"; }
+wait_for -n 60 second_begun
 wait_for is_state once running
 assert_eq "$(ls "$M/runs/once/attempts" | tr '\n' ' ')" "1 2 "
 assert_eq "$(begins once)" 2 "executions"
@@ -72,7 +73,8 @@ assert_match "$(grep retrying "$M/runs/once/events")" 'machine went down'
 
 t "the queue is still there"
 # While `once` was to be tried again, the first of the queue may have had the place.
-assert_match "$(state_of q2)" '^(queued|waiting|complete)$'
+at_rest() { [[ $(state_of q2) =~ ^(queued|waiting|complete)$ ]]; }
+wait_for at_rest
 assert_match "$(state_of q1) $(state_of q3)" '^((queued|waiting) ?){2}$'
 
 t "a draft that was being written stays a draft and says why"

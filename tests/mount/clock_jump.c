@@ -51,7 +51,7 @@ __attribute__((constructor)) static void map_clock(void)
 	close(fd);
 }
 
-/* The C library's declarations say that pointers are never NULL; gettimeofday's may be. */
+/* NOLINTBEGIN(readability-inconsistent-declaration-parameter-name): the C library's are reserved names */
 int clock_gettime(clockid_t id, struct timespec *out)
 {
 	int rc = (int)syscall(SYS_clock_gettime, id, out);
@@ -88,3 +88,4 @@ int timespec_get(struct timespec *out, int base)
 {
 	return base == TIME_UTC && clock_gettime(CLOCK_REALTIME, out) == 0 ? base : 0;
 }
+/* NOLINTEND(readability-inconsistent-declaration-parameter-name) */

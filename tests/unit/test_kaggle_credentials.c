@@ -405,7 +405,7 @@ static void test_secrets_show_up_nowhere(void **state)
 	static const char *const shapes[] = {"code", "error", "text"};
 	struct world *w = *state;
 
-	for (size_t i = 0; i < 4 * 3; i++) {
+	for (size_t i = 0; i < 12; i++) {
 		struct kaggle_quota q;
 		struct kaggle *k;
 		char text[400];
@@ -432,6 +432,31 @@ static void test_secrets_show_up_nowhere(void **state)
 	}
 }
 
+/* What is too long is cut, and a piece of a secret is one too. */
+static void test_half_a_secret(void **state)
+{
+	struct world *w = *state;
+	AUTO_BUF struct strbuf text = STRBUF_INIT;
+	struct kaggle *k = client(w);
+
+	for (int room = 250; room < 330; room++) {
+		struct kaggle_quota q;
+
+		strbuf_reset(&text);
+		strbuf_adds(&text, "{\"reset\":[\"faults\"],\"faults\":[{\"method\":\"*\",\"kind\":\"status\","
+				   "\"code\":403,\"message\":\"");
+		for (int i = 0; i < room; i++)
+			strbuf_addch(&text, '.');
+		strbuf_adds(&text, ALICE_TOKEN "\"}]}");
+		if (room == 250)
+			is_alice(w, k);
+		fake_script(&w->fake, text.buf);
+		expect(kaggle_get_quota(k, in_seconds(20), &q, &w->why), -EACCES, &w->why);
+		assert_null(strstr(w->why.text, "KGAT_0"));
+	}
+	kaggle_free(k);
+}
+
 #define B(f) cmocka_unit_test_setup_teardown(f, bare, bare_end)
 #define S(f) cmocka_unit_test_setup_teardown(f, served, served_end)
 
@@ -453,6 +478,7 @@ int main(void)
 		S(test_reload),
 		S(test_localhost_through_a_proxy),
 		S(test_secrets_show_up_nowhere),
+		S(test_half_a_secret),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include "fs/base/json.h"
+#include "fs/base/secret.h"
 #include "fs/base/strbuf.h"
 #include "fs/base/why.h"
 #include "fs/engine/config.h"
@@ -458,6 +459,7 @@ static void metadata_of_kaggle(void **state)
 static void backend_in_order(void **state)
 {
 	static const char *const local_only[] = {"local", NULL};
+	static const char kaggle_off[] = "{\"kaggle\": {\"enabled\": false}}";
 	struct fixture *f = *state;
 
 	folder_write(&f->folder, "a.py", "");
@@ -471,6 +473,20 @@ static void backend_in_order(void **state)
 	read_again(f);
 	assert_string_equal(f->o.backends[0], "kaggle");
 	unsetenv("KAGGLE_KEY");
+	assert_int_equal(secrets_open(f->home.path, &f->config.secrets, NULL), 0);
+	assert_null(f->config.secrets);
+	folder_write(&f->home, ".env", "KAGGLE_KEY=k\n"); /* the other half beside the configuration */
+	assert_int_equal(secrets_open(f->home.path, &f->config.secrets, NULL), 0);
+	read_again(f);
+	assert_string_equal(f->o.backends[0], "kaggle");
+	f->config.backends = json_parse(kaggle_off, strlen(kaggle_off), sizeof(kaggle_off), NULL);
+	assert_non_null(f->config.backends);
+	read_again(f);
+	assert_string_equal(f->o.backends[0], "local"); /* switched off */
+	json_free(f->config.backends);
+	f->config.backends = NULL;
+	secrets_close(f->config.secrets);
+	f->config.secrets = NULL;
 	mkdirat(f->home.fd, ".kaggle", 0700);
 	folder_write(&f->home, ".kaggle/kaggle.json", "{}");
 	read_again(f);

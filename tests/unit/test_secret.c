@@ -131,6 +131,7 @@ static void bounds(void **state)
 	size_t huge = (size_t)10 << 20;
 	char *text = malloc(huge + 1), *got;
 
+	assert_non_null(text);
 	refuse(f, "A=x\0" CANARY "\n", sizeof("A=x\0" CANARY "\n") - 1, EINVAL, "NUL");
 	refuse(f, "\0", 1, EINVAL, "NUL");
 	memset(text, 'x', huge);
@@ -142,7 +143,7 @@ static void bounds(void **state)
 	assert_int_equal(strlen(got), SECRET_FILE_MAX - 2);
 	free(got);
 	memset(text, 'N', SECRET_NAME_MAX + 1);
-	strcpy(text + SECRET_NAME_MAX + 1, "=" CANARY);
+	snprintf(text + SECRET_NAME_MAX + 1, 100, "=%s", CANARY);
 	refuse(f, text, strlen(text), EINVAL, "line 1");
 	expect(f, text + 1, NULL);
 	text[0] = '\0';
