@@ -8,14 +8,13 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#include "backends/kaggle/files.h"
+#include "backends/kaggle/folder_files.h"
 #include "backends/kaggle/kaggle.h"
 #include "backends/kaggle/name.h"
 #include "backends/kaggle/slug.h"
@@ -75,8 +74,8 @@ static int too_large(struct fetcher *f, const char *name)
 	AUTO_BUF struct strbuf shown = STRBUF_INIT;
 
 	escape_line(&shown, name, strlen(name), 200);
-	return why_set(f->why, ENOSPC, _("The disk has no room for the output file %s: only %" PRId64
-		" MB may be used."), shown.buf, room(f) >> 20);
+	return why_set(f->why, ENOSPC, _("The disk has no room for the output file %s: only %lld MB may be "
+					  "used."), shown.buf, (long long)(room(f) >> 20));
 }
 
 static bool same_content(int a, int b)
@@ -99,8 +98,8 @@ static bool same_content(int a, int b)
 /* A file of the folder itself, put beside the job by the set-up code and not changed: no output. */
 static bool came_along(const struct fetcher *f, const char *name)
 {
-	AUTO_FD int ours = f->source < 0 ? -1 : files_open(f->source, name);
-	AUTO_FD int got = ours < 0 ? -1 : files_open(f->scratch, f->current);
+	AUTO_FD int ours = f->source < 0 ? -1 : folder_files_open(f->source, name);
+	AUTO_FD int got = ours < 0 ? -1 : folder_files_open(f->scratch, f->current);
 
 	return got >= 0 && same_content(ours, got);
 }

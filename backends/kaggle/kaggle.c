@@ -82,9 +82,9 @@ static void connect_now(struct backend_conn *c)
 		return;
 	c->api = NULL;
 	if (err == -ENOENT)
-		why_set(&c->trouble, EACCES, _("no credentials: %s"), why_text(&why));
+		why_set(&c->trouble, EACCES, "no credentials: %s", why_text(&why));
 	else
-		why_set(&c->trouble, EACCES, _("unavailable: %s"), why.err ? why_text(&why) : strerror(-err));
+		why_set(&c->trouble, EACCES, "unavailable: %s", why.err ? why_text(&why) : strerror(-err));
 }
 
 struct kaggle *kaggle_client(struct backend_conn *c, struct why *why)

@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "backends/kaggle/files.h"
+#include "backends/kaggle/folder_files.h"
 #include "backends/kaggle/kaggle.h"
 #include "backends/kaggle/slug.h"
 #include "fs/base/archive.h"
@@ -38,7 +38,7 @@
 
 static int hash_file(struct sha256 *s, int dirfd, const char *path, char *block)
 {
-	AUTO_FD int fd = files_open(dirfd, path);
+	AUTO_FD int fd = folder_files_open(dirfd, path);
 	struct stat st;
 	char size[32];
 	ssize_t n;
@@ -193,7 +193,7 @@ int dataset_attach(struct backend_conn *c, struct kaggle *k, const struct job *j
 {
 	struct file_list list;
 	AUTO_FD int source = open(job->source, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int err = source < 0 ? -errno : files_list(job->source, job->main, &list, why);
+	int err = source < 0 ? -errno : folder_files_list(job->source, job->main, &list, why);
 
 	if (err)
 		return err;
@@ -211,7 +211,7 @@ int dataset_attach(struct backend_conn *c, struct kaggle *k, const struct job *j
 		if (err == -EAGAIN)
 			err = wait_ready(k, out->slug, deadline_ns, why);
 	}
-	files_release(&list);
+	folder_files_release(&list);
 	return err;
 }
 

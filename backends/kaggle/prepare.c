@@ -13,7 +13,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "backends/kaggle/files.h"
+#include "backends/kaggle/folder_files.h"
 #include "backends/kaggle/kaggle.h"
 #include "backends/kaggle/metadata.h"
 #include "backends/kaggle/slug.h"
@@ -162,7 +162,7 @@ static void choose_limit(const struct job *job, struct push *p)
 static int read_metadata(const struct job *job, struct push *p, struct why *why)
 {
 	AUTO_BUF struct strbuf text = STRBUF_INIT;
-	int err = files_read(job->source, METADATA_FILE, METADATA_BYTES, &text);
+	int err = folder_files_read(job->source, METADATA_FILE, METADATA_BYTES, &text);
 
 	if (err == -ENOENT)
 		return 0;
@@ -258,7 +258,7 @@ static int attach(const char *dataset, struct push *p)
 static int make_text(const struct job *job, const struct source_extras *x, struct push *p, struct why *why)
 {
 	AUTO_BUF struct strbuf text = STRBUF_INIT;
-	int err = files_read(job->source, job->main, IPYNB_MAX_BYTES, &text);
+	int err = folder_files_read(job->source, job->main, IPYNB_MAX_BYTES, &text);
 
 	if (err)
 		return why_set(why, EINVAL, _("%s cannot be read: %s"), job->main, strerror(-err));

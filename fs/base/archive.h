@@ -1,6 +1,6 @@
 /*
  * Zip archives: files put into one, and a file taken out of one that may be hostile. The only user of
- * libarchive.
+ * libarchive, which is loaded when it is first needed (-ENOSYS: it is not installed).
  */
 #ifndef KEXEC_BASE_ARCHIVE_H
 #define KEXEC_BASE_ARCHIVE_H

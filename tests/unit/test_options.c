@@ -108,7 +108,6 @@ static void defaults(void **state)
 	assert_null(f->o.backends[1]);
 	assert_null(f->o.gpu);
 	assert_true(f->o.internet);
-	assert_true(f->o.fresh_slug);
 	assert_int_equal(f->o.priority, 5);
 	assert_int_equal(f->o.max_attempts, 1);
 	assert_true(f->o.max_cost_usd < 0);
@@ -441,6 +440,7 @@ static void metadata_of_kaggle(void **state)
 	read_again(f);
 	assert_null(f->o.gpu);
 	assert_true(f->o.internet);
+	assert_true(f->o.fresh_slug);
 	unlinkat(f->folder.fd, "kexec.json", 0);
 	folder_write(&f->folder, "kernel-metadata.json",
 		"{\"code_file\": \"../a.py\", \"kernel_type\": \"thing\", \"language\": 3, \"enable_gpu\": \"maybe\","

@@ -1,4 +1,4 @@
-#include "backends/kaggle/files.h"
+#include "backends/kaggle/folder_files.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -23,7 +23,7 @@
 #define FILES_MAX    100000
 #define DEPTH_MAX    100
 
-int files_open(int dirfd, const char *path)
+int folder_files_open(int dirfd, const char *path)
 {
 	struct open_how how = {.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,
 		.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS};
@@ -64,10 +64,10 @@ static int read_open(int fd, size_t max, struct strbuf *out)
 	return 0;
 }
 
-int files_read(const char *folder, const char *path, size_t max, struct strbuf *out)
+int folder_files_read(const char *folder, const char *path, size_t max, struct strbuf *out)
 {
 	AUTO_FD int dirfd = open_folder(folder);
-	AUTO_FD int fd = dirfd < 0 ? dirfd : files_open(dirfd, path);
+	AUTO_FD int fd = dirfd < 0 ? dirfd : folder_files_open(dirfd, path);
 
 	return fd < 0 ? fd : read_open(fd, max, out);
 }
@@ -165,7 +165,7 @@ static int visit(void *arg, const struct io_entry *e)
 		return 0;
 	if (!utf8_valid(e->path, strlen(e->path)))
 		return 0; /* the checks have told */
-	AUTO_FD int fd = files_open(l->dirfd, e->path);
+	AUTO_FD int fd = folder_files_open(l->dirfd, e->path);
 
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return 0; /* a socket, a link to a folder or to nothing */
@@ -177,7 +177,7 @@ static int by_name(const void *a, const void *b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-int files_list(const char *folder, const char *main, struct file_list *out, struct why *why)
+int folder_files_list(const char *folder, const char *main, struct file_list *out, struct why *why)
 {
 	AUTO_BUF struct strbuf patterns = STRBUF_INIT;
 	AUTO_FD int dirfd = open_folder(folder);
@@ -193,7 +193,7 @@ int files_list(const char *folder, const char *main, struct file_list *out, stru
 	l.patterns = patterns.buf;
 	err = io_walk(dirfd, ".", DEPTH_MAX, visit, &l);
 	if (err) {
-		files_release(out);
+		folder_files_release(out);
 		return why && why->err ? err : why_set(why, -err, _("%s cannot be read: %s"), folder,
 						       strerror(-err));
 	}
@@ -202,7 +202,7 @@ int files_list(const char *folder, const char *main, struct file_list *out, stru
 	return 0;
 }
 
-void files_release(struct file_list *list)
+void folder_files_release(struct file_list *list)
 {
 	for (size_t i = 0; i < list->count; i++)
 		free(list->paths[i]);
