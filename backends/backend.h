@@ -113,10 +113,10 @@ struct backend_objects {
 	 * already ("" none): 1 when that still is what would be brought. `version` receives what it is of. */
 	int (*fetch)(struct backend_conn *c, const struct object *o, const char *part, const char *known,
 		int dirfd, int64_t deadline_ns, struct strbuf *version, struct why *why);
-	/* A version of it becomes the attempt whose folder is `directory`, as if submit() had made it: the
-	 * functions of struct backend work with remote_id. Asks no service. */
+	/* A version of it becomes the attempt of which `job` says the token and the directory (no more), as if
+	 * submit() had made it: the functions of struct backend work with remote_id. Asks no service. */
 	int (*adopt)(struct backend_conn *c, const struct object *o, const char *version,
-		const char *directory, int64_t deadline_ns, struct strbuf *remote_id, struct why *why);
+		const struct job *job, int64_t deadline_ns, struct strbuf *remote_id, struct why *why);
 	/* What is in the folder dirfd becomes the thing, made or as its next version, with a note about it.
 	 * Not repeatable: -EUCLEAN after a doubt. */
 	int (*send)(struct backend_conn *c, const struct object *o, int dirfd, const char *note,

@@ -136,14 +136,14 @@ static int wrap_object_fetch(struct backend_conn *c, const struct object *o, con
 }
 
 static int wrap_object_adopt(struct backend_conn *c, const struct object *o, const char *version,
-	const char *directory, int64_t deadline_ns, struct strbuf *remote_id, struct why *why)
+	const struct job *job, int64_t deadline_ns, struct strbuf *remote_id, struct why *why)
 {
 	struct wrap_call call = {
 		.entry = "object.adopt", .kind = WRAP_TELLS, .remote_id = o->name, .why = why};
 	const struct backend_handle *in = begin(c, &call);
 
 	return call.err ? call.err
-			: end(&call, in->vt->objects->adopt(in->conn, o, version, directory, deadline_ns,
+			: end(&call, in->vt->objects->adopt(in->conn, o, version, job, deadline_ns,
 					     remote_id, call.why));
 }
 

@@ -248,14 +248,14 @@ static bool is_over(enum kaggle_session s)
 	return s == KAGGLE_COMPLETE || s == KAGGLE_ERROR || s == KAGGLE_CANCELLED;
 }
 
-static int put_record(int dirfd, const char *slug, int64_t version)
+static int put_record(int dirfd, const char *slug, const char *token, int64_t version)
 {
 	struct kaggle_record r;
 	int err;
 
 	record_init(&r);
 	r.slug = strdup(slug);
-	r.token = strdup("");
+	r.token = strdup(token);
 	r.version = version;
 	r.intended = true; /* nothing is ever sent for it */
 	r.pushed = stamp_now();
@@ -278,7 +278,7 @@ static int bring_output(struct asked *a, int dirfd)
 	snprintf(directory, sizeof(directory), "/proc/self/fd/%d", dirfd);
 	strbuf_addf(&remote_id, "%s/v%" PRId64, a->slug, a->kernel.version);
 	if (!err)
-		err = remote_id.err ? remote_id.err : put_record(dirfd, a->slug, a->kernel.version);
+		err = remote_id.err ? remote_id.err : put_record(dirfd, a->slug, "", a->kernel.version);
 	return err ? err : kaggle_fetch(a->c, &job, remote_id.buf, a->deadline_ns, a->why);
 }
 
@@ -365,10 +365,10 @@ static int named_fetch(struct backend_conn *c, const struct object *o, const cha
 
 /* ---- adopt ---- */
 
-static int named_adopt(struct backend_conn *c, const struct object *o, const char *version, const char *directory,
+static int named_adopt(struct backend_conn *c, const struct object *o, const char *version, const struct job *job,
 	int64_t deadline_ns, struct strbuf *remote_id, struct why *why)
 {
-	AUTO_FD int dirfd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	AUTO_FD int dirfd = open(job->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	struct kaggle_remote remote;
 	struct kaggle_record r;
 	int err = dirfd < 0 ? -errno : 0;
@@ -378,12 +378,12 @@ static int named_adopt(struct backend_conn *c, const struct object *o, const cha
 	if (!err)
 		err = remote_id->err ? remote_id->err : kaggle_remote_parse(remote_id->buf, &remote);
 	if (!err)
-		err = put_record(dirfd, remote.slug, remote.version);
+		err = put_record(dirfd, remote.slug, job->token, remote.version);
 	if (!err)
 		err = record_read(dirfd, &r);
 	if (err)
 		return why && !why->err ? why_set(why, -err, _("It cannot be adopted: %s"), strerror(-err)) : err;
-	err = index_put(c, remote_id->buf, directory, &r);
+	err = index_put(c, remote_id->buf, job->directory, &r);
 	record_release(&r);
 	return err;
 }

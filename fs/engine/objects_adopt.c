@@ -128,6 +128,7 @@ static int tell_backend(struct adoption *d)
 	const struct object o = {.kind = d->row.kind, .name = d->row.name};
 	struct backend_handle b = {0};
 	AUTO_FREE char *directory = NULL;
+	struct job job = {.run = d->r.id, .attempt = 1, .token = d->a.token};
 	char path[ENGINE_PATH_MAX];
 	int rc = engine_backend_open(d->e, d->row.backend, &b, d->why);
 
@@ -139,8 +140,10 @@ static int tell_backend(struct adoption *d)
 		directory = NULL;
 		return -ENOMEM;
 	}
-	return b.vt->objects->adopt(b.conn, &o, d->part.version, directory, clock_boot_ns() + CALL_NS,
-		&d->remote_id, d->why);
+	snprintf(d->a.token, sizeof(d->a.token), "%s-%" PRId64 "-1", store_installation(d->e->store), d->r.id);
+	job.directory = directory;
+	return b.vt->objects->adopt(b.conn, &o, d->part.version, &job, clock_boot_ns() + CALL_NS, &d->remote_id,
+		d->why);
 }
 
 static int not_yet_a_run(struct adoption *d)
@@ -166,7 +169,6 @@ static int add_attempt(struct adoption *d)
 	a->end.exit_code = -1;
 	snprintf(a->pub.backend, sizeof(a->pub.backend), "%s", d->row.backend);
 	snprintf(a->pub.state, sizeof(a->pub.state), "%s", run_state_words[RUN_RUNNING]);
-	snprintf(a->token, sizeof(a->token), "%s-%" PRId64 "-1", store_installation(d->e->store), d->r.id);
 	d->r.external_id = strdup(d->remote_id.buf);
 	return d->r.external_id ? store_put_attempt(d->e->store, a) : -ENOMEM;
 }
