@@ -273,8 +273,8 @@ static int bring_output(struct asked *a, int dirfd)
 	int err = ask_session(a);
 
 	if (!err && !is_over(a->session))
-		return why_set(a->why, EAGAIN, _("Version %" PRId64 " of %s has not ended: it has no output yet."),
-			a->kernel.version, a->slug);
+		return why_set(a->why, EAGAIN, _("Version %lld of %s has not ended: it has no output yet."),
+			(long long)a->kernel.version, a->slug);
 	snprintf(directory, sizeof(directory), "/proc/self/fd/%d", dirfd);
 	strbuf_addf(&remote_id, "%s/v%" PRId64, a->slug, a->kernel.version);
 	if (!err)

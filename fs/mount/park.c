@@ -182,9 +182,9 @@ void park_open(const struct call *c, fuse_req_t req, int64_t run, const struct f
 		.fresh = *wait});
 }
 
-void park_object(const struct call *c, fuse_req_t req, const struct object_wait *wait, park_answer *done, void *data)
+void park_object(const struct call *c, fuse_req_t req, const struct object_wait *wait, park_answer *answer_it, void *data)
 {
-	park(&(struct parked){.mount = c->mount, .req = req, .object = done, .wait = *wait, .call = *c, .data = data});
+	park(&(struct parked){.mount = c->mount, .req = req, .object = answer_it, .wait = *wait, .call = *c, .data = data});
 }
 
 static bool is_ready(const struct call *c, struct parked *p)

@@ -28,10 +28,10 @@ void park_open(const struct call *c, fuse_req_t req, int64_t run, const struct f
 	const struct freshness *wait);
 /*
  * Answer this request when a part of a thing of a service is there, or nobody waits for it any longer:
- * `answer` replies to req with the result (0 or -errno), in whatever thread. Takes req and data (free()) over.
+ * `answer_it` replies to req with the result (0 or -errno), in whatever thread. Takes req and data (free()) over.
  */
 typedef void park_answer(const struct call *c, fuse_req_t req, int result, void *data);
-void park_object(const struct call *c, fuse_req_t req, const struct object_wait *wait, park_answer *answer,
+void park_object(const struct call *c, fuse_req_t req, const struct object_wait *wait, park_answer *answer_it,
 	void *data);
 /* A run has changed: answer those whose time has come. Any thread, no lock held. */
 void park_wake(struct mount *m, int64_t run);
