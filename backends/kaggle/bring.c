@@ -126,10 +126,22 @@ static int open_place(const struct fetcher *f, const char *name, const char **ba
 	return fd < 0 && fd != -1 ? fd : fd < 0 ? -errno : fd;
 }
 
-static int bring(struct fetcher *f, const char *name, const char *url, int place, const char *base)
+static int put_in_place(const struct fetcher *f, const char *name)
+{
+	const char *base;
+	int err = fault_point("kaggle.output.place");
+	AUTO_FD int place = err ? -1 : open_place(f, name, &base);
+
+	if (err || place < 0)
+		return err ? err : place;
+	return renameat(f->scratch, f->current, place, base) < 0 ? -errno : 0;
+}
+
+static int bring(struct fetcher *f, const char *name, const char *url)
 {
 	int err = fault_point("kaggle.output.before");
 
+	sha256_hex_of(name, strlen(name), f->current);
 	if (!err)
 		err = kaggle_download(f->k, url, f->scratch, f->current, room(f), f->deadline_ns, f->why);
 	if (err == -EFBIG)
@@ -139,17 +151,15 @@ static int bring(struct fetcher *f, const char *name, const char *url, int place
 	f->brought++;
 	if (came_along(f, name))
 		return unlinkat(f->scratch, f->current, 0) < 0 ? -errno : 0;
-	err = fault_point("kaggle.output.place");
-	if (!err && renameat(f->scratch, f->current, place, base) < 0)
-		err = -errno;
-	return err;
+	return put_in_place(f, name);
 }
 
 static int take_file(void *arg, const char *name, const char *url)
 {
 	struct fetcher *f = arg;
-	const char *reason = output_name_problem(name), *base;
+	const char *reason = output_name_problem(name);
 	struct stat st;
+	int there;
 
 	if (reason) {
 		refuse(f, name, reason);
@@ -157,21 +167,14 @@ static int take_file(void *arg, const char *name, const char *url)
 	}
 	if (clock_boot_ns() > f->deadline_ns)
 		return -ETIMEDOUT;
-	AUTO_FD int place = open_place(f, name, &base);
-
-	if (place == -ENOTDIR || place == -ELOOP) {
+	there = fstatat(f->part, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
+	if (there == -ENOENT)
+		return bring(f, name, url);
+	if (there == -ENOTDIR || (!there && S_ISDIR(st.st_mode))) {
 		refuse(f, name, "a file and a folder of one name");
 		return 0;
 	}
-	if (place < 0)
-		return place;
-	if (fstatat(place, base, &st, AT_SYMLINK_NOFOLLOW) == 0) {
-		if (S_ISDIR(st.st_mode))
-			refuse(f, name, "a file and a folder of one name");
-		return 0; /* here since an earlier try, or named twice */
-	}
-	sha256_hex_of(name, strlen(name), f->current);
-	return bring(f, name, url, place, base);
+	return there; /* here since an earlier try, or named twice */
 }
 
 /* ---- All of them ---- */

@@ -21,7 +21,7 @@
 
 #define KEEP_NS	   (60 * NS_PER_S) /* so long an answer is shown */
 #define ASK_NS	   (3 * NS_PER_S)  /* so long a reader waits for one */
-#define WEEK_S	   (7 * 86400)
+#define WEEK_S	   INT64_C(604800)
 #define LEDGER	   "ledger"
 #define LEDGER_MAX ((size_t)16 << 20)
 

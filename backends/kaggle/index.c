@@ -32,14 +32,15 @@ int index_open(int state_dirfd)
 }
 
 /* "owner/slug/v3" and "owner,slug,v3". */
-static int other_name(const char *from, char old, char new, char out[NAME_LEN])
+static int other_name(const char *from, const char *old_new, char out[NAME_LEN])
 {
 	size_t len = strlen(from);
 
 	if (len >= NAME_LEN)
 		return -EINVAL;
-	for (size_t i = 0; i <= len; i++)
-		out[i] = from[i] == old ? new : from[i];
+	memcpy(out, from, len + 1);
+	for (char *at = out; (at = strchr(at, old_new[0])) != NULL;)
+		*at = old_new[1];
 	return 0;
 }
 
@@ -48,7 +49,7 @@ static int link_name(const char *remote_id, char out[NAME_LEN])
 	struct kaggle_remote remote;
 	int err = kaggle_remote_parse(remote_id, &remote);
 
-	return err ? err : other_name(remote_id, '/', ',', out);
+	return err ? err : other_name(remote_id, "/,", out);
 }
 
 static int print_entry(const char *directory, const struct kaggle_record *r, struct strbuf *out)
@@ -170,7 +171,7 @@ static int visit_one(const struct backend_conn *c, const char *name,
 	struct kaggle_record r;
 	int result = 0;
 
-	if (other_name(name, ',', '/', remote_id) || kaggle_remote_parse(remote_id, &remote))
+	if (other_name(name, ",/", remote_id) || kaggle_remote_parse(remote_id, &remote))
 		return 0; /* the ledger, marks of data sets, a temporary name */
 	AUTO_FD int dirfd = open_entry(c->state, name);
 

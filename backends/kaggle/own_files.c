@@ -191,7 +191,7 @@ static int wait_ready(struct kaggle *k, const char *slug, int64_t deadline_ns, s
 int dataset_attach(struct backend_conn *c, struct kaggle *k, const struct job *job, const char *user,
 	int dirfd, int64_t deadline_ns, struct dataset *out, struct why *why)
 {
-	struct file_list list;
+	struct file_list list = {0};
 	AUTO_FD int source = open(job->source, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int err = source < 0 ? -errno : folder_files_list(job->source, job->main, &list, why);
 

@@ -224,9 +224,8 @@ static int send_push(struct backend_conn *c, struct kaggle *k, int dirfd, struct
 	sure = err ? refusal(err) : 0;
 	if (sure)
 		err = withdraw(dirfd, &p->record) ? -EUCLEAN : kaggle_denied(c, sure);
-	else if (err || pushed.version <= 0 || fault_point("kaggle.push.after"))
-		err = -EUCLEAN;
-	else if (keep_pushed(dirfd, &p->record, &pushed))
+	else if (err || pushed.version <= 0 || fault_point("kaggle.push.after") ||
+		 keep_pushed(dirfd, &p->record, &pushed))
 		err = -EUCLEAN;
 	/* It runs without what it needs, and would only use up the allowance until it fails. */
 	if (!err && pushed.invalid)

@@ -190,7 +190,7 @@ static bool wanted(const struct library *lib, struct archive_entry *e, const cha
 	const char *name = lib->archive_entry_pathname(e);
 	size_t n = ending ? strlen(ending) : 0, len = name ? strlen(name) : 0;
 
-	if (lib->archive_entry_filetype(e) != AE_IFREG)
+	if (!name || lib->archive_entry_filetype(e) != AE_IFREG)
 		return false;
 	return !ending || (len >= n && strcmp(name + len - n, ending) == 0);
 }

@@ -30,9 +30,9 @@ static uint32_t big_endian(const uint8_t *p)
 
 static void schedule(const uint8_t *block, uint32_t w[64])
 {
-	for (int i = 0; i < 16; i++)
+	for (size_t i = 0; i < 16; i++)
 		w[i] = big_endian(block + 4 * i);
-	for (int i = 16; i < 64; i++) {
+	for (size_t i = 16; i < 64; i++) {
 		uint32_t a = w[i - 15], b = w[i - 2];
 		uint32_t s0 = rotated(a, 7) ^ rotated(a, 18) ^ a >> 3;
 		uint32_t s1 = rotated(b, 17) ^ rotated(b, 19) ^ b >> 10;
@@ -103,7 +103,7 @@ void sha256_hex(struct sha256 *s, char out[SHA256_HEX])
 		length[i] = (uint8_t)(bits >> (56 - 8 * i));
 	sha256_add(s, padding, 1 + (119 - s->bytes % 64) % 64);
 	sha256_add(s, length, 8);
-	for (int i = 0; i < 8; i++)
+	for (size_t i = 0; i < 8; i++)
 		snprintf(out + 8 * i, 9, "%08x", s->state[i]);
 }
 

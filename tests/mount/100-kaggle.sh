@@ -54,6 +54,7 @@ assert_eq "$(cat "$M/runs/demo/results/sub/out.txt")" "made there"
 assert_match "$(cat "$M/runs/demo/log")" '^metric score=0.5'
 assert_match "$(cat "$M/runs/demo/metrics.csv")" '^0,score,0.5$'
 assert_eq "$(json "$M/runs/demo/state.json" "j['backend']")" kaggle
+assert_eq "$(json "$M/runs/demo/state.json" "j['kaggle_kernel']")" alice/demo-run
 assert_eq "$(pushes demo-run)" 1 "pushes"
 
 t "an answer that is lost leads to no second push"

@@ -22,8 +22,10 @@ others() {
 	done
 }
 none_left() { [ -z "$(others)" ]; }
+# All stand still before the first one dies: else the daemon sees a job die and goes on with the queue.
 kill_others() {
 	local pid
+	for pid in $(others) $(others); do kill -STOP "$pid" 2>/dev/null; done
 	for pid in $(others); do kill -KILL "$pid" 2>/dev/null; done
 	none_left
 }
@@ -108,9 +110,12 @@ for name in q1 q2 q3 written empty; do
 	assert_final $name complete
 done
 assert_eq "$(begins q1)$(begins q2)$(begins q3)" 111 "executions"
-assert_eq "$(for q in q1 q2 q3; do echo "$(grep -o '"time":"[^"]*","run":"[^"]*","from":"submitting","to":"running"' "$M/runs/$q/events") $q"; done | sort | sed 's/.* //' | tr '\n' ' ')" \
+first_start() { grep -m 1 '"to":"submitting"' "$M/runs/$1/events" | grep -o '"time":"[^"]*"'; }
+assert_eq "$(for q in q1 q2 q3; do echo "$(first_start $q) $q"; done | sort | sed 's/.* //' | tr '\n' ' ')" \
 	"q2 q1 q3 " "order of their starts"
 assert_eq "$(runs_named once)" 1
+for q in q1 q2 q3; do assert_eq "$(ls "$M/runs/$q/attempts")" 1 "attempts of $q"; done
+[ $CASE_BAD = 0 ] || for q in once q1 q2 q3; do sed "s/^/# $q /" "$M/runs/$q/events"; done
 
 t "retry of it is the same run, once more"
 : >"$T/in/go"

@@ -38,7 +38,7 @@ static void a_session_always_has_an_end(void **state)
 	struct kaggle_fixture *f = *state;
 
 	folder_write(&f->folder, "source/kernel-metadata.json", "{\"id\": \"alice/demo-run\", \"enable_tpu\": \"true\"}");
-	f->job.limit_ns = 100 * 3600 * NS_PER_S;
+	f->job.limit_ns = 360000 * NS_PER_S;
 	assert_int_equal(kf_submit(f), 0);
 	assert_int_equal(kg->session_seconds, 9 * 3600);
 	assert_true(kg->tpu);

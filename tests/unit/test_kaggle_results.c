@@ -202,13 +202,17 @@ static void files_that_only_came_along_are_no_output(void **state)
 {
 	struct kaggle_fixture *f = *state;
 
+	mkdirat(f->folder.fd, "source/data", 0755);
+	folder_write(&f->folder, "source/data/x.csv", "3\n");
 	folder_write(&f->folder, "source/train.csv", "1,2\n");
 	folder_write(&f->folder, "source/model.txt", "old");
 	assert_int_equal(kf_submit(f), 0);
 	end_run(f);
 	kf_file("train.csv", "1,2\n", 0);
+	kf_file("data/x.csv", "3\n", 0);
 	kf_file("model.txt", "new", 0);
 	assert_int_equal(kf_fetch(f, REMOTE), 0);
+	assert_int_not_equal(faccessat(f->folder.fd, "attempt/output/data", F_OK, 0), 0);
 	assert_string_equal(kf_text(f, "output/train.csv"), "(none)");
 	assert_string_equal(kf_text(f, "output/model.txt"), "new");
 }

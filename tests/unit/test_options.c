@@ -488,9 +488,9 @@ static void backend_in_order(void **state)
 	secrets_close(f->config.secrets);
 	f->config.secrets = NULL;
 	mkdirat(f->home.fd, ".kaggle", 0700);
-	folder_write(&f->home, ".kaggle/kaggle.json", "{}");
+	folder_write(&f->home, ".kaggle/kaggle.json", "{}"); /* no good: the backend says why */
 	read_again(f);
-	assert_string_equal(f->o.backends[0], "local");
+	assert_string_equal(f->o.backends[0], "kaggle");
 	folder_write(&f->home, ".kaggle/kaggle.json",
 		"{\"username\": \"me\", \"key\": \"0123456789abcdef0123456789abcdef\"}");
 	read_again(f);
