@@ -104,7 +104,8 @@ assert_match "$(cat "$K/alice/at-work/ctl")" 'has not ended'
 pushes=$(effects push "e['slug'] == 'at-work'")
 ok sh -c 'echo adopt > "$1"' - "$K/alice/at-work/ctl"
 assert_eq "$(state_of at-work)" running
-assert_eq "$(json "$M/runs/at-work/state.json" "j['kaggle_kernel']")" alice/at-work/v1
+assert_eq "$(json "$M/runs/at-work/state.json" "j['kaggle_kernel']")" alice/at-work
+assert_eq "$(cat "$M/runs/at-work/attempts/1/external_id")" alice/at-work/v1
 assert_exists "$M/runs/at-work/source/at-work.py"
 assert_call EEXIST 'os.write(os.open(a[0], os.O_WRONLY), b"adopt\n")' "$K/alice/at-work/ctl"
 assert_call EINVAL 'os.write(os.open(a[0], os.O_WRONLY), b"dance\n")' "$K/alice/at-work/ctl"
