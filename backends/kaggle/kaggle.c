@@ -7,6 +7,7 @@
  *   bring.c    outputs                                        own_files.c  what lies beside the entry file
  *   describe.c status and quota                               index.c    from a remote id to its attempt
  *   record.c   kaggle.json of an attempt                      api.h      the service itself
+ *   named.c    kernels and data sets by name                  send.c     a folder as a data set
  */
 #include "backends/kaggle/kaggle.h"
 
@@ -18,6 +19,7 @@
 #include <unistd.h>
 
 #include "backends/kaggle/credentials.h"
+#include "backends/kaggle/named.h"
 #include "backends/kaggle/slug.h"
 #include "fs/base/cleanup.h"
 #include "fs/base/i18n.h"
@@ -253,4 +255,5 @@ const struct backend kaggle_backend = {
 	.purge = backend_purge,
 	.credentials = has_credentials,
 	.describe = kaggle_describe,
+	.objects = &kaggle_named,
 };
