@@ -164,4 +164,7 @@ static const char *const version_3[] = {
 	" PRIMARY KEY(run, attempt)) WITHOUT ROWID;"
 	"CREATE INDEX leftover_tries ON leftover(tries);", NULL};
 
-const char *const *const schema_steps[] = {version_1, version_2, version_3};
+/* The lines of the log that proved the class of an error. */
+static const char *const version_4[] = {"ALTER TABLE run ADD COLUMN error_lines TEXT;", NULL};
+
+const char *const *const schema_steps[] = {version_1, version_2, version_3, version_4};

@@ -1,0 +1,4 @@
+# class: code
+# shows: ^SyntaxError
+def broken(:
+    pass
