@@ -30,7 +30,7 @@ extern const char *const error_class_words[ERROR_CLASS_COUNT]; /* never translat
 
 enum next_step { NEXT_PERSON, NEXT_RETRY, NEXT_BACKEND };
 
-#define PROOF_LINES 4
+#define PROOF_LINES 5
 #define PROOF_LINE  320
 
 struct diagnosis {

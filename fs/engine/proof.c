@@ -33,7 +33,7 @@ void proof_line_at(struct diagnosis *d, const char *text, size_t len, const char
 	proof_line(d, text + start, end - start);
 }
 
-static void add_frame(struct diagnosis *d, const struct tb_frame *f)
+static void add_frame(struct diagnosis *d, const struct tb_frame *f, bool source)
 {
 	AUTO_BUF struct strbuf line = STRBUF_INIT;
 	bool titled = f->cell && f->file.len && memchr(f->file.at, '[', f->file.len);
@@ -48,7 +48,7 @@ static void add_frame(struct diagnosis *d, const struct tb_frame *f)
 		strbuf_addf(&line, ", in %.*s", (int)f->func.len, f->func.at);
 	if (!line.err)
 		proof_line(d, line.buf, line.len);
-	if (f->source.len)
+	if (source && f->source.len)
 		proof_line(d, f->source.at, f->source.len);
 }
 
@@ -64,10 +64,12 @@ static void add_exception(struct diagnosis *d, const struct tb_link *link)
 void proof_chain(struct diagnosis *d, const struct traceback *tb, const struct tb_link *link,
 	const struct tb_frame *at)
 {
-	const struct tb_frame *frame = at ? at : tb_own_frame(link);
+	const struct tb_frame *own = tb_own_frame(link);
 
-	if (frame)
-		add_frame(d, frame);
+	if (own)
+		add_frame(d, own, true);
+	if (at && at != own)
+		add_frame(d, at, false);
 	add_exception(d, link);
 	if (link != &tb->links[tb->count - 1])
 		add_exception(d, &tb->links[tb->count - 1]);

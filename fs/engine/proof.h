@@ -13,8 +13,8 @@ struct traceback;
 void proof_line(struct diagnosis *d, const char *text, size_t len);
 /* The whole line of `text` in which `at` stands. */
 void proof_line_at(struct diagnosis *d, const char *text, size_t len, const char *at);
-/* The frame `at` (NULL: the program's own) with its source, the exception, and where the chain went
- * on after it, the exception that ended the program. */
+/* The program's own frame with its source, the frame `at` that a rule names (may be NULL), the
+ * exception, and where the chain went on after it, the exception that ended the program. */
 void proof_chain(struct diagnosis *d, const struct traceback *tb, const struct tb_link *link,
 	const struct tb_frame *at);
 

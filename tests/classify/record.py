@@ -102,7 +102,7 @@ def row(name, text):
 def main(venv, *names):
     rows = ["# log\tclass\tnext step\toffline\tfailureMessage\ta line that shows it"]
     for file in sorted(os.listdir(os.path.join(HERE, "recorded"))):
-        name = file.removesuffix(".py")
+        name = os.path.splitext(file)[0]
         with open(os.path.join(HERE, "recorded", file), encoding="utf-8") as f:
             text = f.read()
         if venv != "-" and (not names or name in names):

@@ -343,6 +343,7 @@ says("network_timeout", "retry", "grpc._channel._InactiveRpcError", "<_InactiveR
 says("network_timeout", "retry", "OSError", "[Errno 101] Network is unreachable",
      "We couldn't connect to 'https://huggingface.co' to load this file", base=OSError)
 says("network_timeout", "retry", "huggingface_hub.errors.LocalEntryNotFoundError", "An error happened while trying to locate")
+says("network_timeout", "retry", "curl_cffi.requests.exceptions.DNSError", "Failed to perform, curl: (6) Could not resolve host: x")
 says("network_timeout", "retry", "anthropic.RateLimitError", "Error code: 429")
 says("code", "person", "requests.exceptions.HTTPError", "404 Client Error: Not Found for url: https://x/")
 
@@ -406,6 +407,9 @@ says("kernelspec", "person", "ValueError", "No kernel name found in notebook and
 def no_driver():
     import ctypes
     ctypes.CDLL("libcuda.so.99")
+
+
+says("gpu", "backend", "numba.cuda.cudadrv.error.CudaSupportError", "Error at driver init:")
 
 
 # ---- permissions ----

@@ -1,4 +1,4 @@
 # class: oom
-# shows: ArrayMemoryError: Unable to allocate
+# shows: MemoryError: Unable to allocate
 import numpy as np
 np.zeros((1 << 45,))
