@@ -493,7 +493,8 @@ static const struct rule *judge_chain(
 #define LAST_WORDS ((size_t)4096)
 
 /* What a shell, the kernel or C++ says when memory ran out. Only asked once a signal is known to
- * have ended the process: a program that prints these words proves nothing. The line is its proof. */
+ * have ended the process: a program that prints these words proves nothing. The line is its proof.
+ */
 static bool died_of_memory(const struct evidence *ev, struct diagnosis *out)
 {
 	static const char *const words[] = {"\nKilled\n", "Out of memory: Killed process",
@@ -661,8 +662,7 @@ static void judge(const struct classifier *c, const struct job_status *end,
 		proof_line(out, out->message, strlen(out->message));
 }
 
-void classify(
-	const struct classifier *c, const struct classify_facts *facts, struct diagnosis *out)
+void classify(const struct classifier *c, const struct classify_facts *facts, struct diagnosis *out)
 {
 	const struct job_status *end = facts->end;
 	AUTO_BUF struct strbuf plain = STRBUF_INIT;

@@ -4,8 +4,8 @@
 
 const char *const error_class_words[ERROR_CLASS_COUNT] = {"none", "oom", "missing_dep",
 	"dataset_missing", "pandas_compat", "network_timeout", "yfinance", "quota", "time_limit",
-	"infra", "code", "gpu", "kernel_died", "kernelspec", "no_internet", "access", "disk_full", "data",
-	"unknown"};
+	"infra", "code", "gpu", "kernel_died", "kernelspec", "no_internet", "access", "disk_full",
+	"data", "unknown"};
 
 static const char *advice(enum error_class class)
 {

@@ -26,10 +26,15 @@ static size_t object_length(const char *text, size_t len)
 	return 0;
 }
 
+static bool one_of(char c, const char *set)
+{
+	return c && strchr(set, c);
+}
+
 static bool only_between(const char *text, size_t len)
 {
 	for (size_t i = 0; i < len; i++)
-		if (!memchr("[], \t\r\n", text[i], 7))
+		if (!one_of(text[i], "[], \t\r\n"))
 			return false;
 	return true;
 }
@@ -55,9 +60,10 @@ static const char *first_event(const char *text, size_t len)
 	if (bracket && bracket < at && only_between(text, (size_t)(at - text)))
 		return at;
 	/* cut: the rest of an event, then the next one */
-	for (; at; at = memmem(at + 1, len - (size_t)(at + 1 - text), first_key, sizeof first_key - 1)) {
+	for (; at; at = memmem(at + 1, len - (size_t)(at + 1 - text), first_key,
+			   sizeof first_key - 1)) {
 		const char *p = at;
-		while (p > text && memchr(", \t\r\n", p[-1], 5))
+		while (p > text && one_of(p[-1], ", \t\r\n"))
 			p--;
 		if (p > text && p < at && p[-1] == '}' && memchr(p, ',', (size_t)(at - p)))
 			return at;

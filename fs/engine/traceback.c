@@ -448,7 +448,7 @@ static void ipython_line(struct parser *p, struct tb_text line)
 	size_t n;
 	long at;
 
-	if (!line.len)
+	if (!line.at || !line.len)
 		return;
 	if (cell_frame(line, &f) || old_frame(line, &f) || file_frame(line, &f)) {
 		add_frame(p->link, &f);

@@ -1,5 +1,5 @@
-/* Logs in the shape of a service: those that papermill really left (tests/classify/record.py), whole
- * and cut; the lines that prove a class; the manual's example of rules of one's own. */
+/* Logs in the shape of a service: those that papermill really left (tests/classify/record.py),
+ * whole and cut; the lines that prove a class; the manual's example of rules of one's own. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -52,7 +52,9 @@ enum { LOG, CLASS, NEXT, OFFLINE, SAYS, SHOWS, COLUMNS };
 static struct diagnosis judge(char *const row[COLUMNS], const char *log, size_t len)
 {
 	struct job_status end = {.state = JOB_ENDED, .cause = END_ERROR, .exit_code = 1};
-	struct classify_facts facts = {.end = &end, .log = log, .log_len = len,
+	struct classify_facts facts = {.end = &end,
+		.log = log,
+		.log_len = len,
 		.offline = strcmp(row[OFFLINE], "yes") == 0};
 	struct diagnosis d;
 
@@ -75,8 +77,8 @@ static void check_lines(const char *name, const char *pattern, const struct diag
 	}
 	regfree(&re);
 	if (!shown)
-		fail_msg("%s: no line with %s:\n%s\n%s\n%s\n%s\n%s", name, pattern,
-			d->proof[0], d->proof[1], d->proof[2], d->proof[3], d->proof[4]);
+		fail_msg("%s: no line with %s:\n%s\n%s\n%s\n%s\n%s", name, pattern, d->proof[0],
+			d->proof[1], d->proof[2], d->proof[3], d->proof[4]);
 }
 
 static void check_row(char *const row[COLUMNS], const char *log, size_t len)
@@ -197,8 +199,7 @@ static void hostile(void **state)
 
 static struct diagnosis of(enum end_cause cause, int sig, const char *log)
 {
-	struct job_status end = {
-		.state = JOB_ENDED, .cause = cause, .signal = sig, .exit_code = 1};
+	struct job_status end = {.state = JOB_ENDED, .cause = cause, .signal = sig, .exit_code = 1};
 	struct classify_facts facts = {.end = &end, .log = log, .log_len = strlen(log)};
 	struct diagnosis d;
 
@@ -260,7 +261,8 @@ static void manual(void **state)
 	assert_int_equal(d.next, NEXT_RETRY);
 	assert_string_equal(d.rule, "user:1");
 	end.detail[0] = '\0';
-	snprintf(end.detail, sizeof end.detail, "the cluster is closed for maintenance until Monday");
+	snprintf(end.detail, sizeof end.detail,
+		"the cluster is closed for maintenance until Monday");
 	facts.log_len = 0;
 	classify(mine, &facts, &d);
 	assert_int_equal(d.class, ERROR_INFRA);
@@ -271,9 +273,8 @@ static void manual(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(recorded), cmocka_unit_test(shapes), cmocka_unit_test(hostile),
-		cmocka_unit_test(lines), cmocka_unit_test(manual)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(recorded), cmocka_unit_test(shapes),
+		cmocka_unit_test(hostile), cmocka_unit_test(lines), cmocka_unit_test(manual)};
 
 	return cmocka_run_group_tests(tests, open_rules, close_rules);
 }
