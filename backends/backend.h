@@ -58,6 +58,7 @@ struct job {
 	const struct json *parameters, *env, *datasets; /* objects or NULL */
 	const char *gpu;         /* NULL, "any" or a type */
 	bool internet;
+	bool fresh_slug;         /* a new name on the service, though the folder gives one */
 	int64_t limit_ns;        /* wall limit, 0 = none */
 	int64_t memory_bytes;    /* 0 = none */
 };
@@ -121,12 +122,15 @@ struct backend {
 		int64_t deadline_ns, struct why *why);
 	/* Optional (BACKEND_CANCEL). Repeatable; 0 also when it has ended already. */
 	int (*cancel)(struct backend_conn *c, const char *remote_id, int64_t deadline_ns, struct why *why);
-	/* Optional: checks before submission that only the backend can make; problems as sentences. */
+	/* Optional: checks before submission that only the backend can make; problems as sentences. Never waits
+	 * for a service. -EINVAL with why: it must not be submitted so. */
 	int (*check)(struct backend_conn *c, const struct job *job, struct strbuf *warnings, struct why *why);
 	/* Optional: forget what is left of an ended job on the service; 0 also when nothing is. Repeatable.
 	 * -EBUSY: it lives. What was brought before stays. Called when the run is deleted for good; until it
 	 * answers 0 (or -EINVAL) it is tried again for a day. */
 	int (*purge)(struct backend_conn *c, const char *remote_id, int64_t deadline_ns, struct why *why);
+	/* Optional: has this user credentials for it? Asks no service. NULL: it needs none. */
+	bool (*credentials)(const struct config *config);
 	/* Mandatory: one line for backends/<name>/status, and the text of quota. */
 	int (*describe)(struct backend_conn *c, struct strbuf *status, struct strbuf *quota);
 };

@@ -117,6 +117,10 @@ static void check_local(struct findings *f, const struct config *config, const c
 	AUTO_BUF struct strbuf quota = STRBUF_INIT;
 	struct why why = {0};
 
+	if (!config_backend_enabled(config, "local")) {
+		ok("local", _("switched off in the configuration"));
+		return;
+	}
 	int r = b->open(&setup, &conn, &why);
 
 	if (r != 0) {

@@ -39,7 +39,7 @@ char *state_dir_default(struct why *why)
 	return path;
 }
 
-static const char *network_name(long type)
+const char *state_dir_network(long type)
 {
 	static const struct {
 		unsigned long magic;
@@ -87,7 +87,7 @@ int state_dir_check(const char *path, bool fuse_allowed, bool *exists, struct wh
 		return why_set(why, EPERM, _("the state directory %s belongs to another user"), path);
 	if (access(there, W_OK | X_OK) != 0)
 		return why_set(why, errno, _("the state directory %s cannot be written: %s"), path, strerror(errno));
-	const char *name = network_name(fs.f_type);
+	const char *name = state_dir_network(fs.f_type);
 
 	if (name && !(fuse_allowed && strcmp(name, "FUSE") == 0))
 		return why_set(why, EOPNOTSUPP, _("the state directory %s is on %s, where a crash could lose what was acknowledged: "

@@ -8,6 +8,8 @@ struct why;
 
 /* $XDG_STATE_HOME/kexec, else ~/.local/state/kexec. The caller frees; NULL with why when there is no home. */
 char *state_dir_default(struct why *why);
+/* What people call the network file system (or FUSE) with that f_type of statfs(2); NULL for others. */
+const char *state_dir_network(long type);
 /* Owner, rights and file system, of the directory or, where it is not there (`exists` is false), of the
  * folder above that it will be made in. Changes nothing. */
 int state_dir_check(const char *path, bool fuse_allowed, bool *exists, struct why *why);

@@ -32,14 +32,18 @@ struct kaggle;
 
 /* Base URL: KEXEC_KAGGLE_URL, else backends.kaggle.url (both with their /v1 or /api/v1 prefix), else
  * http://localhost/api/v1 under KAGGLE_API_ENVIRONMENT=LOCALHOST, else https://api.kaggle.com/v1. Credentials:
- * see credentials.h. -ENOENT with why (the places that were looked in, and what to do): none are there. */
+ * see credentials.h. -ENOENT with why (the places that were looked in, and what to do): none are there.
+ * Nothing is sent yet. `config` and `log` (either may be NULL) are borrowed until kaggle_free(). */
 int kaggle_new(const struct config *config, struct log *log, struct kaggle **out, struct why *why);
-void kaggle_free(struct kaggle *k); /* accepts NULL */
-/* Who we are: from the credentials, or asked of the service once (bearer tokens). Borrowed, NULL with why. */
+void kaggle_free(struct kaggle *k); /* accepts NULL; no call may be running */
+void kaggle_stop(struct kaggle *k); /* calls that run or come end soon with -ECANCELED (-EUCLEAN: in doubt) */
+/* Who we are: from the credentials, or asked of the service once (bearer tokens). Borrowed until kaggle_free(),
+ * also when it changes by kaggle_reload(). NULL with why. */
 const char *kaggle_user(struct kaggle *k, int64_t deadline_ns, struct why *why);
 /* Credentials are read again (after -EACCES): true when they differ from those in use. */
 bool kaggle_reload(struct kaggle *k);
-/* Nothing is sent to the method ("*": any) before so many ns from now. 0: free. */
+/* Nothing is sent to the method ("SaveKernel", with or without its service; "storage": signed URLs; "*": the
+ * longest of all) before so many ns from now. 0: free. */
 int64_t kaggle_retry_ns(struct kaggle *k, const char *method);
 
 /* ---- Kernels ---- */
@@ -61,7 +65,8 @@ struct kaggle_pushed {
 	int64_t kernel_id;
 	char *invalid;             /* sources that it did not take, one sentence; NULL: all were taken */
 };
-/* Sent once. -EUCLEAN after every doubt, also after 5xx and 429 with nothing said. */
+/* Sent once. -EUCLEAN after every doubt, also after 5xx and 429 with nothing said. Of the service's words,
+ * "session count" is -EAGAIN, the weekly quota -EDQUOT, "not found" -ENOENT. */
 int kaggle_save_kernel(struct kaggle *k, const struct kaggle_push *p, int64_t deadline_ns,
 	struct kaggle_pushed *out, struct why *why);
 void kaggle_pushed_release(struct kaggle_pushed *p);
@@ -90,14 +95,17 @@ int kaggle_status(struct kaggle *k, const char *slug, int64_t version, int64_t d
 typedef int kaggle_file(void *arg, const char *name, const char *url);
 int kaggle_outputs(struct kaggle *k, const char *slug, int64_t version, size_t max, int64_t deadline_ns,
 	kaggle_file *file, void *arg, struct strbuf *log, struct why *why);
-/* Fetch a signed URL into dirfd/name (plain file, made or continued after what is there when *resume_etag
- * matches), no Authorization. -ESTALE: the URL has expired, list again. -EFBIG: over max bytes. fsynced. */
+/* Fetch a signed URL into dirfd/name (one component; a plain file there is replaced), no Authorization. The file
+ * is complete and on disk, or not there; what a failed call has got waits in a hidden file beside it
+ * (".<16 hex digits>.part") for the next one, which goes on with it where the service says that it is the same.
+ * -ESTALE: the URL has expired, list again. -EFBIG: over max bytes. -EACCES: a URL that is not https. */
 int kaggle_download(struct kaggle *k, const char *url, int dirfd, const char *name, int64_t max,
 	int64_t deadline_ns, struct why *why);
 
 /* The log while it runs, or the stored one: `event` gets stream ("stdout", "stderr"), seconds and text from
  * the very beginning each time. Returns when the log has ended (*ended), the stream was cut or it is idle
- * for `idle_ns`. */
+ * for `idle_ns` (for the first event at least 10 s). What `event` returns but 0 ends it and is returned.
+ * -EFBIG: over 256 MiB. */
 typedef int kaggle_log_event(void *arg, const char *stream, double seconds, const char *text, size_t len);
 int kaggle_log(struct kaggle *k, const char *slug, int64_t version, int64_t idle_ns, int64_t deadline_ns,
 	kaggle_log_event *event, void *arg, bool *ended, struct why *why);
@@ -118,7 +126,8 @@ int kaggle_get_quota(struct kaggle *k, int64_t deadline_ns, struct kaggle_quota 
 
 /* ---- Blobs and datasets ---- */
 
-/* Upload dirfd/name; resumes within the call. `token` is the blob's. type: "DATASET", … */
+/* Upload dirfd/name under the name `as` (NULL: the same); resumes within the call. The blob's token is appended.
+ * type: "DATASET", … */
 int kaggle_upload(struct kaggle *k, const char *type, int dirfd, const char *name, const char *as,
 	int64_t deadline_ns, struct strbuf *token, struct why *why);
 struct kaggle_dataset {
@@ -143,7 +152,8 @@ int kaggle_submit_kernel(struct kaggle *k, const char *competition, const char *
 	const char *file, const char *description, int64_t deadline_ns, int64_t *ref, struct why *why);
 /* Whole leaderboard as CSV (the service sends a zip). */
 int kaggle_leaderboard(struct kaggle *k, const char *competition, int64_t deadline_ns, struct strbuf *csv, struct why *why);
-/* A competition's file into dirfd/name. file NULL: all, as the zip that the service makes. */
+/* A competition's file into dirfd/name, as kaggle_download(). file NULL: all, as the zip that the service makes;
+ * a single file may come zipped too ("PK\003\004"). */
 int kaggle_competition_file(struct kaggle *k, const char *competition, const char *file, int dirfd,
 	const char *name, int64_t max, int64_t deadline_ns, struct why *why);
 

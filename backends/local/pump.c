@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include "backends/local/attempt.h"
 #include "backends/local/metric_file.h"
@@ -13,6 +14,8 @@
 #include "fs/base/escape.h"
 #include "fs/base/io.h"
 #include "fs/base/strbuf.h"
+
+static const char full_notice[] = "\n[kexec: the log is full; its end follows when the job has ended]\n";
 
 int pump_open(struct pump *p, int dirfd, struct metric_file *metrics)
 {
@@ -106,7 +109,50 @@ static void add_head(struct pump *p, const char *data, size_t len)
 	write_log(p, data, len);
 	p->head += len;
 	if (p->head == p->head_max)
-		write_text(p, "\n[kexec: the log is full; its end follows when the job has ended]\n");
+		write_text(p, full_notice);
+}
+
+/* Exactly p->head bytes, and the notice behind a full head. */
+static int cut(struct pump *p)
+{
+	size_t notice = p->head == p->head_max ? sizeof(full_notice) - 1 : 0, have;
+	struct stat st;
+
+	if (fstat(p->fd, &st) < 0)
+		return -errno;
+	have = (size_t)st.st_size;
+	if (have < p->head) {
+		p->head = have;
+		return 0;
+	}
+	if (have > p->head + notice)
+		return ftruncate(p->fd, (off_t)(p->head + notice)) < 0 ? -errno : 0;
+	return io_write_all(p->fd, full_notice + (have - p->head), notice - (have - p->head));
+}
+
+int pump_open_at(struct pump *p, int dirfd, size_t head, struct metric_file *metrics)
+{
+	int err;
+
+	memset(p, 0, sizeof(*p));
+	p->metrics = metrics;
+	p->head_max = PUMP_HEAD;
+	p->tail_max = PUMP_TAIL;
+	p->head = head < PUMP_HEAD ? head : PUMP_HEAD;
+	p->fd = openat(dirfd, ATTEMPT_LOG, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (p->fd < 0)
+		return -errno;
+	err = cut(p);
+	if (err) {
+		close(p->fd);
+		p->fd = -1;
+	}
+	return err;
+}
+
+void pump_seen(struct pump *p, bool is_stderr, const char *data, size_t len)
+{
+	split_lines(p, is_stderr, data, len);
 }
 
 static void add_tail(struct pump *p, const char *data, size_t len)
@@ -170,4 +216,15 @@ void pump_finish(struct pump *p)
 	fdatasync(p->fd);
 	close(p->fd);
 	p->fd = -1;
+}
+
+int pump_pause(struct pump *p)
+{
+	int err = fdatasync(p->fd) < 0 ? -errno : 0;
+
+	free(p->ring);
+	p->ring = NULL;
+	close(p->fd);
+	p->fd = -1;
+	return err ? err : p->disk_full ? -ENOSPC : 0;
 }

@@ -38,8 +38,15 @@ struct pump {
 
 /* Opens `log` below dirfd anew. `metrics` is borrowed. */
 int pump_open(struct pump *p, int dirfd, struct metric_file *metrics);
+/* The same for a log that is read again from its beginning: `log` holds the first `head` bytes already. What
+ * a crash left beyond them is cut off; where it holds less, p->head says from where on it is wanted. */
+int pump_open_at(struct pump *p, int dirfd, size_t head, struct metric_file *metrics);
+/* Output that the file holds already: looked at for metrics only. */
+void pump_seen(struct pump *p, bool is_stderr, const char *data, size_t len);
 void pump_add(struct pump *p, bool is_stderr, const char *data, size_t len);
 /* The tail and the last unfinished lines; the file is on disk afterwards. */
 void pump_finish(struct pump *p);
+/* Closed without them: more will come. What was added is on disk afterwards; 0 or -errno. */
+int pump_pause(struct pump *p);
 
 #endif

@@ -94,7 +94,7 @@ static void fill_job(struct step *st)
 		.name = st->r.name, .kind = run_kind_words[st->r.kind], .main = o->main,
 		.source = st->source, .directory = st->directory, .parameters = o->parameters,
 		.env = o->env, .datasets = o->datasets, .gpu = gpu ? o->gpu : NULL,
-		.internet = o->internet, .limit_ns = in_ns(o->hours),
+		.internet = o->internet, .fresh_slug = o->fresh_slug, .limit_ns = in_ns(o->hours),
 		.memory_bytes = o->memory_gb > 0 && o->memory_gb < 1e6
 					? (int64_t)(o->memory_gb * 1073741824.0) : 0};
 }
@@ -200,7 +200,8 @@ void attempt_begin(struct step *st)
 	struct why why = {0};
 	bool fresh;
 
-	if (engine_backend_open(st->e, st->r.backend, &st->b, &why)) {
+	if (engine_backend_disabled(st->e, st->r.backend, &why) ||
+		engine_backend_open(st->e, st->r.backend, &st->b, &why)) {
 		st->a.pub.n = 0; /* the attempt before this one is not concerned */
 		put_off(st, BACKEND_REOPEN_NS, why_text(&why));
 		return;

@@ -25,6 +25,8 @@
 
 #define FETCH_NS	(600 * NS_PER_S)
 #define FETCH_TRIES	5
+#define AWAY_TRIES	240 /* of a service that is away, once a minute: what it holds is not lost */
+#define AWAY_MAX_NS	(60 * NS_PER_S)
 #define LOG_TAIL	((size_t)256 << 10)
 #define NOTEBOOK_MAX	((size_t)64 << 20)
 #define RETRY_NS	(2 * NS_PER_S)
@@ -48,6 +50,24 @@ static int fetch(struct step *st, struct why *why)
 	return st->b.vt->fetch(st->b.conn, &st->job, st->a.pub.external_id, deadline, why);
 }
 
+/* "Not now" of a service may last for hours, and each call goes on with what the last one left; whoever
+ * has cancelled does not wait so long. */
+static int tries_for(const struct step *st, int rc)
+{
+	bool away = (rc == -EAGAIN || rc == -ETIMEDOUT) && (st->b.vt->caps & BACKEND_NETWORK);
+
+	return away && st->r.state != RUN_CANCELLING ? AWAY_TRIES : FETCH_TRIES;
+}
+
+static int64_t fetch_delay(const struct step *st, int rc)
+{
+	int64_t delay = RETRY_NS * st->look->failures;
+
+	if (disk_full(rc))
+		return DISK_RETRY_NS;
+	return delay < AWAY_MAX_NS ? delay : AWAY_MAX_NS;
+}
+
 /* -EAGAIN: another look is due. Other errors are final for a job of which nothing can be brought. */
 static int fetch_or_wait(struct step *st, struct why *why)
 {
@@ -55,10 +75,10 @@ static int fetch_or_wait(struct step *st, struct why *why)
 
 	if (!rc)
 		return 0;
-	if (!disk_full(rc) && ++st->look->failures >= FETCH_TRIES)
+	if (!disk_full(rc) && ++st->look->failures >= tries_for(st, rc))
 		return rc == -EAGAIN ? -ETIMEDOUT : rc;
 	step_set_detail(st, why->err ? why_text(why) : strerror(-rc));
-	step_later(st, disk_full(rc) ? DISK_RETRY_NS : RETRY_NS * st->look->failures);
+	step_later(st, fetch_delay(st, rc));
 	return -EAGAIN;
 }
 

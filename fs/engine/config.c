@@ -14,6 +14,7 @@
 #include "fs/base/i18n.h"
 #include "fs/base/io.h"
 #include "fs/base/json.h"
+#include "fs/base/secret.h"
 #include "fs/base/strbuf.h"
 #include "fs/base/why.h"
 #include "fs/engine/fields.h"
@@ -452,6 +453,10 @@ int config_load(const char *path, struct config *out, struct why *why)
 	err = read_file(found.buf, &text, why);
 	if (!err && text.len)
 		err = read_document(found.buf, &text, out, why);
+	if (text.buf && text.len)
+		explicit_bzero(text.buf, text.len); /* it may hold credentials */
+	if (!err)
+		err = secrets_open(out->folder, &out->secrets, why);
 	if (err)
 		config_release(out);
 	return err;
@@ -467,7 +472,13 @@ void config_release(struct config *c)
 	json_free(c->datasets);
 	json_free(c->backends);
 	json_free(c->rest);
+	secrets_close(c->secrets);
 	memset(c, 0, sizeof(*c));
+}
+
+bool config_backend_enabled(const struct config *c, const char *backend)
+{
+	return json_bool(json_get(json_get(c->backends, backend), "enabled"), true);
 }
 
 /* ---- What may be shown ---- */

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 struct json;
+struct secrets;
 struct strbuf;
 struct why;
 
@@ -39,12 +40,15 @@ struct config {
 	                             * "local" after config_load(), the server puts the registry's here;
 	                             * NULL: any name is taken */
 	char *folder;               /* directory the file is (or would be) in: error rules, prompts, .env */
+	struct secrets *secrets;    /* of .env there (secret.h); NULL: none */
 };
 
 /* path NULL: $XDG_CONFIG_HOME/kexec/config.json, else ~/.config/kexec/config.json; a missing file is
  * all defaults. Unknown keys are errors that name the nearest known key. 0 or -errno with why. */
 int config_load(const char *path, struct config *out, struct why *why);
 void config_release(struct config *c);
+/* Does the user want this backend? True unless backends.<name>.enabled is false. */
+bool config_backend_enabled(const struct config *c, const char *backend);
 /* JSON of what applies to one backend, secrets replaced by "***" (any key containing key, token,
  * secret, password, credential). For backends/<name>/config.json. */
 int config_print_backend(const struct config *c, const char *backend, struct strbuf *out);

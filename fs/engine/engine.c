@@ -72,6 +72,15 @@ struct engine_backend *engine_backend_named(struct engine *e, const char *name)
 	return NULL;
 }
 
+bool engine_backend_disabled(struct engine *e, const char *name, struct why *why)
+{
+	if (config_backend_enabled(e->config, name))
+		return false;
+	why_set(why, EACCES, _("The backend %s is switched off in the configuration (backends.%s.enabled)."),
+		name, name);
+	return true;
+}
+
 static void backend_news(void *arg, const char *remote_id, bool ended)
 {
 	struct engine_backend *b = arg;
@@ -137,18 +146,11 @@ int engine_backend_open(struct engine *e, const char *name, struct backend_handl
 	return rc;
 }
 
-static bool enabled(const struct config *config, const char *name)
-{
-	return json_bool(json_get(json_get(config->backends, name), "enabled"), true);
-}
-
 static void list_backends(struct engine *e, const struct backend *const *all)
 {
 	for (; *all && e->backend_count < BACKENDS_MAX; all++) {
 		struct engine_backend *b = &e->backends[e->backend_count];
 
-		if (!enabled(e->config, (*all)->name))
-			continue;
 		b->engine = e;
 		b->vt = *all;
 		pthread_mutex_init(&b->lock, NULL);
@@ -165,10 +167,15 @@ static int describe(struct engine *e, const char *backend, struct strbuf *status
 {
 	struct backend_handle handle = {0};
 	struct why why = {0};
-	int rc = engine_backend_open(e, backend, &handle, &why);
+	int rc;
 
-	if (rc == -ENOENT && !engine_backend_named(e, backend))
-		return rc;
+	if (!engine_backend_named(e, backend))
+		return -ENOENT;
+	if (engine_backend_disabled(e, backend, &why)) {
+		strbuf_addf(status, "disabled: %s\n", why_text(&why));
+		return status->err;
+	}
+	rc = engine_backend_open(e, backend, &handle, &why);
 	if (!rc && handle.vt)
 		return handle.vt->describe(handle.conn, status, quota);
 	strbuf_addf(status, "unavailable: %s\n", why_text(&why));
@@ -408,11 +415,13 @@ void engine_close(struct engine *e)
 	if (!e)
 		return;
 	/* A worker that a service keeps waiting still uses all of this: then the process ends with it. */
-	if (sched_stop(e->sched, STOP_WAIT_NS))
+	if (sched_stop(e->sched, STOP_WAIT_NS)) {
+		store_note_clock(e->store);
 		release_engine(e);
-	else
+	} else {
 		log_write(e->log, LOG_LEVEL_WARN, "engine.close", NULL,
 			"a call to a backend did not return in time");
+	}
 }
 
 /* ---- Paths ---- */

@@ -94,6 +94,9 @@ int engine_changed_since(struct engine *e, int64_t version, int (*each)(void *ar
 
 /* JSON lines of the run's state changes. */
 int engine_events(struct engine *e, int64_t run, struct strbuf *out);
+/* When the newest of them were, at most `max`, in their order: for durations, which the wall clock times
+ * of engine_events() cannot tell when somebody turned the clock. wall_ns 0: not known. The count. */
+int engine_event_stamps(struct engine *e, int64_t run, struct stamp *out, int max);
 /* alerts (JSON lines, newest last, at most 1,000). */
 int engine_alerts(struct engine *e, struct strbuf *out);
 
@@ -152,7 +155,8 @@ const char *engine_source_path(char *buf, int64_t run);
 const char *engine_run_file_path(char *buf, int64_t run, const char *name);
 const char *engine_attempt_path(char *buf, int64_t run, int n, const char *name); /* name NULL: the dir */
 
-/* Names of enabled backends, NULL-terminated, owned by the engine; status line of one. */
+/* Names of the backends, also those that are switched off, NULL-terminated, owned by the engine; status
+ * line of one. */
 const char *const *engine_backends(struct engine *e);
 int engine_backend_status(struct engine *e, const char *backend, struct strbuf *out);
 int engine_backend_quota(struct engine *e, const char *backend, struct strbuf *out);

@@ -7,6 +7,7 @@
 #include <strings.h>
 #include <sys/stat.h>
 
+#include "backends/backend.h"
 #include "fs/base/cleanup.h"
 #include "fs/base/escape.h"
 #include "fs/base/i18n.h"
@@ -310,24 +311,11 @@ int entry_find(int dirfd, const struct metadata *m, struct options *o, struct pr
 
 /* ---- Backends ---- */
 
-static bool kaggle_credentials(void)
+static bool has_credentials(const struct config *config, const char *name)
 {
-	static const char *const files[] = {"kaggle.json", "access_token"};
-	const char *home = getenv("HOME"), *folder = getenv("KAGGLE_CONFIG_DIR");
+	const struct backend *b = backend_find(name);
 
-	if (getenv("KAGGLE_API_TOKEN") || (getenv("KAGGLE_USERNAME") && getenv("KAGGLE_KEY")))
-		return true;
-	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
-		AUTO_BUF struct strbuf path = STRBUF_INIT;
-
-		if (folder)
-			strbuf_addf(&path, "%s/%s", folder, files[i]);
-		else
-			strbuf_addf(&path, "%s/.kaggle/%s", home ? home : "", files[i]);
-		if (!path.err && access(path.buf, R_OK) == 0)
-			return true;
-	}
-	return false;
+	return b && (!b->credentials || b->credentials(config));
 }
 
 static bool known(const struct config *config, const char *name)
@@ -414,7 +402,8 @@ int entry_backends(const struct config *config, bool metadata, struct options *o
 			_("name one, or leave the key out"), _("\"backend\" is an empty list"));
 	else if (o->backends)
 		err = keep_known(config, o, problems);
-	else if (metadata && known(config, "kaggle") && kaggle_credentials())
+	else if (metadata && known(config, "kaggle") && config_backend_enabled(config, "kaggle") &&
+		 has_credentials(config, "kaggle"))
 		return one_backend(o, "kaggle");
 	if (err || (o->backends && o->backends[0]))
 		return err;

@@ -16,7 +16,7 @@
 #define REMOVED_KEPT_NS	   (INT64_C(7) * 24 * 3600 * NS_PER_S)
 #define BACKEND_REOPEN_NS  (30 * NS_PER_S)
 
-/* One enabled backend; opened when it is first needed, so that a start waits for none. */
+/* One backend; opened when it is first needed, so that a start waits for none. */
 struct engine_backend {
 	struct engine *engine;
 	const struct backend *vt;
@@ -57,6 +57,8 @@ void engine_tell(struct engine *e, unsigned what, const struct run *before, cons
  * before, or the store failed) with *rc and *value, and no transaction is open. */
 bool engine_once(struct engine *e, uint64_t key, int *rc, int64_t *value);
 struct engine_backend *engine_backend_named(struct engine *e, const char *name); /* NULL unknown */
+/* Did the user switch it off? Then nothing is started there; what runs there is followed to its end. */
+bool engine_backend_disabled(struct engine *e, const char *name, struct why *why);
 /* A usable handle: 0, -ENOENT no such backend, else why it could not be opened. May block: workers. */
 int engine_backend_open(struct engine *e, const char *name, struct backend_handle *out, struct why *why);
 /* What the scheduler must know of it; reads its options. */

@@ -267,7 +267,7 @@ static int apply_metadata(struct options *o, struct metadata *m, const struct do
 {
 	if (!says(kexec, "internet") && m->internet >= 0)
 		o->internet = m->internet;
-	if (!says(kexec, "gpu") && m->gpu > 0) {
+	if (!says(kexec, "gpu") && (m->gpu > 0 || m->gpu_shape)) {
 		o->gpu = strdup("any");
 		if (!o->gpu)
 			return -ENOMEM;

@@ -46,6 +46,7 @@ struct options {
 	bool metric_max;        /* goal */
 	char *competition, *feature, *parent, *cv_scheme; /* or NULL */
 	int attempt;            /* the user's own count, default 1 */
+	bool fresh_slug;        /* "slug": "fresh": a new name on a service, whatever the metadata says */
 	char *kernel_id;        /* "owner/slug" of kernel-metadata.json or NULL */
 	char *missing;          /* why nothing is runnable (translated sentence) or NULL */
 	char **named_files;     /* NULL-terminated: files that the metadata names; may be absent yet */

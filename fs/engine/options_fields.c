@@ -308,6 +308,23 @@ static int write_retry(const void *target, const char *key, struct json *object)
 	return write_inside(retry_fields, target, key, object);
 }
 
+static int read_slug(const struct fields_sink *sink, const char *key, const struct json *value, void *at)
+{
+	const char *text = json_text(value);
+
+	if (text && strcmp(text, "fresh") == 0)
+		*(bool *)at = true;
+	else
+		fields_complain(sink, key, _("leave it out to use the id of kernel-metadata.json"),
+			_("\"%s\" must be one of: %s"), key, "fresh");
+	return 0;
+}
+
+static int write_slug(const void *at, const char *key, struct json *object)
+{
+	return *(const bool *)at ? json_set_text(object, key, "fresh") : 0;
+}
+
 static int read_goal(const struct fields_sink *sink, const char *key, const struct json *value, void *at)
 {
 	const char *text = json_text(value);
@@ -353,6 +370,7 @@ const struct field kexec_fields[] = {
 	{"backend", FIELD_OWN, AT(backends), .read = read_backends, .write = write_list},
 	{"gpu", FIELD_OWN, AT(gpu), .read = read_gpu, .write = write_text},
 	{"internet", FIELD_BOOL, AT(internet)},
+	{"slug", FIELD_OWN, AT(fresh_slug), .read = read_slug, .write = write_slug},
 	{"hours", FIELD_NUMBER, AT(hours), HOURS_MIN, HOURS_MAX},
 	{"max_hours", FIELD_NUMBER, AT(max_hours), HOURS_MIN, HOURS_MAX},
 	{"memory_gb", FIELD_NUMBER, AT(memory_gb), 0.01, 65536},
@@ -450,6 +468,18 @@ static int check_switch(const struct fields_sink *sink, const char *key, const s
 	return read_switch(sink, key, value, &ignored);
 }
 
+/* The newer way to ask for a GPU: "NvidiaTeslaT4". */
+static int read_shape(const struct fields_sink *sink, const char *key, const struct json *value, void *at)
+{
+	const char *text = json_text(value);
+
+	if (!text || strlen(text) > WORD_MAX)
+		fields_wrong_type(sink, key, value, _("a text"));
+	else
+		*(bool *)at = strncasecmp(text, "nvidia", 6) == 0 || strncasecmp(text, "gpu", 3) == 0;
+	return 0;
+}
+
 static int check_number(const struct fields_sink *sink, const char *key, const struct json *value, void *target)
 {
 	if (json_type(value) != JSON_NUMBER)
@@ -493,7 +523,7 @@ const struct field metadata_fields[] = {
 	{"keywords", FIELD_OWN, NOWHERE, .read = check_sources},
 	{"docker_image", FIELD_TEXT, NOWHERE, 0, PATH_BYTES},
 	{"docker_image_pinning_type", FIELD_TEXT, NOWHERE, 0, WORD_MAX},
-	{"machine_shape", FIELD_TEXT, NOWHERE, 0, WORD_MAX},
+	{"machine_shape", FIELD_OWN, AT(gpu_shape), .read = read_shape},
 	END,
 };
 

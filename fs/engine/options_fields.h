@@ -14,6 +14,7 @@ struct metadata {
 	enum run_kind kind;
 	int language; /* enum metadata_language */
 	int gpu, internet;
+	bool gpu_shape; /* the machine that it names has a GPU */
 	char **datasets, **competitions, **kernels, **models;
 };
 

@@ -14,7 +14,7 @@
 
 static bool enabled(const struct step *st, const char *name)
 {
-	return engine_backend_named(st->e, name) != NULL;
+	return engine_backend_named(st->e, name) && !engine_backend_disabled(st->e, name, NULL);
 }
 
 bool outcome_next_backend(const struct step *st, char out[32])

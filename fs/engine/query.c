@@ -106,6 +106,11 @@ int64_t engine_version(struct engine *e)
 	return store_version(e->store);
 }
 
+int engine_event_stamps(struct engine *e, int64_t run, struct stamp *out, int max)
+{
+	return store_event_stamps(e->store, run, out, max);
+}
+
 int engine_events(struct engine *e, int64_t run, struct strbuf *out)
 {
 	return store_events(e->store, run, out);

@@ -181,7 +181,7 @@ static void add_steps(struct report *rep)
 	for (size_t i = 0; i < rep->steps.count; i++) {
 		const struct report_step *s = &rep->steps.list[i];
 		strbuf_adds(out, "|");
-		cell_time(out, s->wall_ns);
+		cell_time(out, s->at.wall_ns);
 		cell(out, s->to);
 		cell_duration(out, s->lasted_ns);
 		if (s->attempt > 0)

@@ -44,21 +44,18 @@ static struct report_step *steps_push(struct report_steps *s)
 	return &s->list[s->count++];
 }
 
-static int push_step(struct report_steps *s, int64_t wall, const char *from, const char *to,
+static int push_step(struct report_steps *s, struct stamp at, const char *from, const char *to,
 	int attempt, const char *reason)
 {
-	struct report_step *step = steps_push(s), *before;
+	struct report_step *step = steps_push(s);
 
-	step->wall_ns = wall;
+	step->at = at;
 	copy_word(step->from, from);
 	copy_word(step->to, to);
 	step->attempt = attempt;
 	step->reason = strdup(reason ? reason : "");
-	if (s->count > 1) {
-		before = step - 1;
-		/* the wall clock may have been set back between the two */
-		before->lasted_ns = wall > before->wall_ns ? wall - before->wall_ns : 0;
-	}
+	if (s->count > 1)
+		step[-1].lasted_ns = stamp_since(&step[-1].at, &step->at);
 	return step->reason ? 0 : -ENOMEM;
 }
 
@@ -66,18 +63,35 @@ static int add_step(struct report_steps *s, const struct json *event)
 {
 	const char *time = json_text(json_get(event, "time"));
 	const char *to = json_text(json_get(event, "to"));
-	int64_t wall;
+	struct stamp at = {0};
 
-	if (!to || !time || clock_parse_rfc3339(time, &wall))
+	if (!to || !time || clock_parse_rfc3339(time, &at.wall_ns))
 		return 0;
-	return push_step(s, wall, json_text(json_get(event, "from")), to,
+	return push_step(s, at, json_text(json_get(event, "from")), to,
 		(int)json_int(json_get(event, "attempt"), 0), json_text(json_get(event, "reason")));
 }
 
 int steps_add(struct report_steps *s, const char *from, const char *to, int attempt,
 	const char *reason)
 {
-	return push_step(s, clock_wall_ns(), from, to, attempt, reason);
+	return push_step(s, stamp_now(), from, to, attempt, reason);
+}
+
+/* The events tell the time of the clock on the wall, which may have been turned in between. */
+static void measure_steps(struct engine *e, int64_t run, struct report_steps *s)
+{
+	struct stamp at[REPORT_STEPS];
+	int n = engine_event_stamps(e, run, at, REPORT_STEPS);
+
+	if (n < 0 || (size_t)n != s->count)
+		return;
+	for (int i = 0; i < n; i++) {
+		/* Not one of an older version, nor one that came in between the two readings. */
+		if (at[i].wall_ns / 1000 == s->list[i].at.wall_ns / 1000)
+			s->list[i].at = at[i];
+		if (i)
+			s->list[i - 1].lasted_ns = stamp_since(&s->list[i - 1].at, &s->list[i].at);
+	}
 }
 
 int steps_read(struct engine *e, int64_t run, struct report_steps *out)
@@ -95,6 +109,8 @@ int steps_read(struct engine *e, int64_t run, struct report_steps *out)
 	}
 	if (r)
 		steps_release(out);
+	else
+		measure_steps(e, run, out);
 	return r;
 }
 

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "fs/base/clock.h"
 #include "fs/engine/classify.h"
 #include "fs/engine/engine.h"
 
@@ -15,7 +16,8 @@
 struct report_step {
 	char from[16], to[16];
 	int attempt;
-	int64_t wall_ns, lasted_ns; /* <0: the state it ended in */
+	struct stamp at;   /* boot_id "" where only the wall clock time is known */
+	int64_t lasted_ns; /* <0: the state it ended in */
 	char *reason;
 };
 struct report_steps {

@@ -1,6 +1,7 @@
 /* A run as people and programs read it: the line of `status`, and state.json. */
 #include <errno.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "fs/base/cleanup.h"
@@ -143,13 +144,27 @@ static int set_lines(struct json *j, const char *lines)
 	return rc;
 }
 
+/* "owner/slug" of the remote id "owner/slug/v3". */
+static int set_kernel(struct json *j, const struct run *r)
+{
+	bool kaggle = strcmp(r->backend, "kaggle") == 0 && r->external_id;
+	const char *version = kaggle ? strrchr(r->external_id, '/') : NULL;
+	char kernel[256] = "";
+
+	if (!kaggle)
+		return set_maybe(j, "kaggle_kernel", NULL);
+	if (!version || version[1] != 'v' || strchr(r->external_id, '/') == version)
+		version = r->external_id + strlen(r->external_id);
+	snprintf(kernel, sizeof(kernel), "%.*s", (int)(version - r->external_id), r->external_id);
+	return json_set_text(j, "kaggle_kernel", kernel);
+}
+
 static int set_orchestrator(struct json *j, const struct run *r, const struct json *options)
 {
 	const char *feature = json_text(json_get(options, "feature"));
-	bool kaggle = strcmp(r->backend, "kaggle") == 0;
 
 	return set_resume(j, r) ||
-	       set_maybe(j, "kaggle_kernel", kaggle ? r->external_id : NULL) ||
+	       set_kernel(j, r) ||
 	       set_time(j, "submitted_at", &r->submitted) ||
 	       json_set_text(j, "current_feature", feature ? feature : r->folder) ||
 	       json_set_int(j, "current_attempt", json_int(json_get(options, "attempt"), 1)) ||

@@ -164,7 +164,10 @@ static const char *const version_3[] = {
 	" PRIMARY KEY(run, attempt)) WITHOUT ROWID;"
 	"CREATE INDEX leftover_tries ON leftover(tries);", NULL};
 
-/* The lines of the log that proved the class of an error. */
-static const char *const version_4[] = {"ALTER TABLE run ADD COLUMN error_lines TEXT;", NULL};
+/* When by both clocks (store_stamp_text): wall_ns alone cannot tell how long a state lasted. */
+static const char *const version_4[] = {"ALTER TABLE event ADD COLUMN at TEXT;", NULL};
 
-const char *const *const schema_steps[] = {version_1, version_2, version_3, version_4};
+/* The lines of the log that proved the class of an error. */
+static const char *const version_5[] = {"ALTER TABLE run ADD COLUMN error_lines TEXT;", NULL};
+
+const char *const *const schema_steps[] = {version_1, version_2, version_3, version_4, version_5};

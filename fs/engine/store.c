@@ -22,6 +22,7 @@
 #include "fs/base/strbuf.h"
 #include "fs/base/why.h"
 #include "fs/engine/db.h"
+#include "fs/engine/meta.h"
 #include "fs/engine/reserve.h"
 #include "fs/engine/schema.h"
 #include "fs/engine/store_rows.h"
@@ -79,24 +80,6 @@ static int migrate(struct db *db, struct why *why)
 	return rc;
 }
 
-static int meta_text(struct db *db, const char *key, char *out, size_t size)
-{
-	struct db_query *q = db_query(db, "SELECT value FROM meta WHERE key = ?", "t", key);
-	int rc = q ? db_next(q) : db_error(db);
-
-	*out = '\0';
-	if (rc == 1 && db_text(q, 0))
-		snprintf(out, size, "%s", db_text(q, 0));
-	db_done(q);
-	return rc < 0 ? rc : 0;
-}
-
-static int put_meta(struct db *db, const char *key, const char *value)
-{
-	return db_exec(db, NULL, "INSERT OR REPLACE INTO meta(key, value) VALUES(?, ?)", "tt", key,
-		value);
-}
-
 /* The installation's identity is made once: every token of a submission contains it. */
 static int load_installation(struct store *s)
 {
@@ -109,19 +92,14 @@ static int load_installation(struct store *s)
 		return -EIO;
 	for (size_t i = 0; i < sizeof(random); i++)
 		snprintf(s->installation + 2 * i, 3, "%02x", random[i]);
-	return put_meta(s->writer, "installation", s->installation);
+	return meta_put(s->writer, "installation", s->installation);
 }
 
 static int load_boot(struct store *s)
 {
-	char before[40], now[40];
-	int rc = meta_text(s->writer, "boot", before, sizeof(before));
+	struct stamp now = stamp_now();
 
-	clock_boot_id(now);
-	s->rebooted = strcmp(before, now) != 0;
-	if (rc || !s->rebooted)
-		return rc;
-	return put_meta(s->writer, "boot", now);
+	return boot_load(s->writer, &now, &s->rebooted);
 }
 
 static int load_meta(struct store *s)
@@ -197,6 +175,14 @@ int store_open(const char *directory, uint64_t connection, struct store **out, s
 	}
 	*out = s;
 	return 0;
+}
+
+int store_note_clock(struct store *s)
+{
+	struct stamp now = stamp_now();
+	int rc = store_begin(s);
+
+	return rc ? rc : store_end(s, boot_note(s->writer, &now));
 }
 
 void store_close(struct store *s)
@@ -400,15 +386,13 @@ static const struct field run_fields[] = {RUN_FIELDS(FIELD)};
 /* Enumerations are stored through int. */
 _Static_assert(sizeof(enum run_state) == sizeof(int), "enum size");
 
-static void stamp_bind(struct db_query *q, int at, const struct stamp *stamp, char buf[96])
+const char *store_stamp_text(const struct stamp *stamp, char buf[96])
 {
-	if (!stamp->wall_ns) {
-		db_bind_text(q, at, NULL);
-		return;
-	}
+	if (!stamp->wall_ns)
+		return NULL;
 	snprintf(buf, 96, "%" PRId64 " %" PRId64 " %s", stamp->wall_ns, stamp->boot_ns,
 		stamp->boot_id);
-	db_bind_text(q, at, buf);
+	return buf;
 }
 
 struct stamp store_stamp(const char *text)
@@ -422,7 +406,7 @@ struct stamp store_stamp(const char *text)
 }
 
 static void bind_field(struct db_query *q, int at, const struct field *f, const struct run *r,
-	char stamp_text[96])
+	char buf[96])
 {
 	const char *p = (const char *)r + f->offset;
 	const char *text;
@@ -451,7 +435,7 @@ static void bind_field(struct db_query *q, int at, const struct field *f, const 
 		db_bind_text(q, at, *(const char *const *)p);
 		break;
 	case F_STAMP:
-		stamp_bind(q, at, (const struct stamp *)p, stamp_text);
+		db_bind_text(q, at, store_stamp_text((const struct stamp *)p, buf));
 	}
 }
 
@@ -602,11 +586,14 @@ int store_keep_leftover(struct store *s, const struct leftover *l)
 
 int store_add_event(struct store *s, const struct run *r, enum run_state from, const char *reason)
 {
+	struct stamp now = stamp_now();
+	char at[96];
+
 	return db_exec(s->writer, NULL,
-		"INSERT INTO event(run, wall_ns, from_state, to_state, attempt, reason)"
-		" VALUES(?, ?, ?, ?, ?, ?)",
-		"iiiiit", r->id, clock_wall_ns(), (int64_t)from, (int64_t)r->state,
-		(int64_t)r->attempt, reason);
+		"INSERT INTO event(run, wall_ns, from_state, to_state, attempt, reason, at)"
+		" VALUES(?, ?, ?, ?, ?, ?, ?)",
+		"iiiiitt", r->id, now.wall_ns, (int64_t)from, (int64_t)r->state,
+		(int64_t)r->attempt, reason, store_stamp_text(&now, at));
 }
 
 int store_last_event(struct store *s, int64_t run, enum run_state *to, char **reason)
@@ -672,8 +659,8 @@ int store_put_attempt(struct store *s, const struct attempt_row *a)
 	db_bind_text(q, 3, a->pub.backend);
 	db_bind_text(q, 4, a->pub.state);
 	db_bind_text(q, 5, a->pub.external_id);
-	stamp_bind(q, 6, &a->pub.started, started);
-	stamp_bind(q, 7, &a->pub.ended, ended);
+	db_bind_text(q, 6, store_stamp_text(&a->pub.started, started));
+	db_bind_text(q, 7, store_stamp_text(&a->pub.ended, ended));
 	db_bind_text(q, 8, a->pub.detail ? a->pub.detail : "");
 	db_bind_real(q, 9, a->pub.cost_usd);
 	db_bind_text(q, 10, a->token);

@@ -18,7 +18,7 @@ struct db;
 struct store;
 struct why;
 
-#define STORE_SCHEMA_VERSION 4
+#define STORE_SCHEMA_VERSION 5
 #define STORE_ALERTS_MAX     1000
 #define STORE_EVENTS_MAX     10000 /* of one run that are shown: the newest */
 
@@ -28,6 +28,8 @@ int store_open(const char *directory, uint64_t connection, struct store **out, s
 void store_close(struct store *s);
 const char *store_installation(const struct store *s); /* 32 hexadecimal digits, for ever the same */
 bool store_rebooted(const struct store *s); /* the machine was started since the store was last open */
+/* What time it is, for the next boot to tell how long the machine was off (meta.h). */
+int store_note_clock(struct store *s);
 int64_t store_version(struct store *s);     /* of the newest committed change */
 
 /* ---- Transactions ---- */
@@ -109,6 +111,9 @@ int store_active(struct store *s, int64_t after, struct run *out, int max);  /* 
 int store_removed(struct store *s, int64_t after, struct run *out, int max); /* ascending id */
 int store_counts(struct store *s, int64_t counts[RUN_STATE_COUNT]);
 int store_events(struct store *s, int64_t run, struct strbuf *out); /* JSON lines */
+/* When the newest events of the run were, at most `max`, in their order; wall_ns 0 where that is not
+ * known (written by an older version). The count or -errno. */
+int store_event_stamps(struct store *s, int64_t run, struct stamp *out, int max);
 int store_alerts(struct store *s, struct strbuf *out);              /* JSON lines */
 int store_leftovers(struct store *s, struct leftover *out, int max); /* least tried first; count or -errno */
 int64_t store_next_trash(struct store *s); /* id of a run whose files are to be deleted, 0 none */

@@ -31,6 +31,8 @@
 #define QUERY_EVENTS                                                                               \
 	"SELECT wall_ns, from_state, to_state, attempt, reason, id FROM event INDEXED BY event_run"    \
 	" WHERE run = ? ORDER BY id DESC LIMIT ?"
+#define QUERY_STAMPS                                                                               \
+	"SELECT at FROM event INDEXED BY event_run WHERE run = ? ORDER BY id DESC LIMIT ?"
 #define QUERY_ALERTS   "SELECT wall_ns, run, state, message FROM alert ORDER BY id"
 #define QUERY_ATTEMPT                                                                              \
 	"SELECT backend, state, external_id, started, ended, detail, cost_usd, token,"       \
@@ -47,9 +49,9 @@
 	"SELECT a.max_rss FROM (SELECT id, attempt FROM run INDEXED BY run_folder"                 \
 	" WHERE place = 0 AND folder = ? ORDER BY id DESC LIMIT 20) r"                             \
 	" CROSS JOIN attempt a ON a.run = r.id AND a.n = r.attempt WHERE a.max_rss > 0 LIMIT 5"
-/* A moment's text begins with its wall clock time (stamp_bind), which CAST reads. State 5: complete. */
+/* State 5: complete. */
 #define QUERY_TIME                                                                                 \
-	"SELECT CAST(ended AS INTEGER) - CAST(started AS INTEGER) FROM (SELECT state, started, ended"  \
+	"SELECT started, ended FROM (SELECT state, started, ended"                                     \
 	" FROM run INDEXED BY run_folder WHERE place = 0 AND folder = ? ORDER BY id DESC LIMIT 50)"    \
 	" WHERE state = 5 AND started IS NOT NULL AND ended IS NOT NULL LIMIT 10"
 #define QUERY_RAISED "SELECT 1 FROM raised WHERE run = ? AND attempt = ? AND what = ?"
@@ -77,7 +79,7 @@ static const char *const list_queries[] = {
 };
 
 const char *const store_hot_queries[] = {QUERY_RUN, QUERY_LATEST, QUERY_PREVIOUS, QUERY_RECENT,
-	QUERY_CHANGED, QUERY_ACTIVE, QUERY_REMOVED, QUERY_EVENTS, QUERY_ALERTS, QUERY_ATTEMPT,
+	QUERY_CHANGED, QUERY_ACTIVE, QUERY_REMOVED, QUERY_EVENTS, QUERY_STAMPS, QUERY_ALERTS, QUERY_ATTEMPT,
 	QUERY_ATTEMPTS, QUERY_COUNTS, QUERY_TRASH, QUERY_LEFTOVER, QUERY_MEMORY, QUERY_FIND, QUERY_FIND_DRAFT,
 	LIST_OF_RUNS, LIST_OF_REMOVED, LIST_OF_DRAFTS, LIST_OF_LATEST, NULL};
 
@@ -399,6 +401,26 @@ int store_events(struct store *s, int64_t run, struct strbuf *out)
 	return lines.err ? lines.err : out->err;
 }
 
+int store_event_stamps(struct store *s, int64_t run, struct stamp *out, int max)
+{
+	struct db *db = store_reader(s);
+	struct db_query *q = db ? db_query(db, QUERY_STAMPS, "ii", run, (int64_t)max) : NULL;
+	int n = 0, rc = q ? 1 : -EIO;
+
+	while (n < max && rc > 0 && (rc = db_next(q)) == 1)
+		out[n++] = store_stamp(db_text(q, 0));
+	db_done(q);
+	if (db)
+		store_reader_done(s, db);
+	for (int i = 0; i < n / 2; i++) {
+		struct stamp newer = out[i];
+
+		out[i] = out[n - 1 - i];
+		out[n - 1 - i] = newer;
+	}
+	return rc < 0 ? rc : n;
+}
+
 int store_alerts(struct store *s, struct strbuf *out)
 {
 	struct db *db = store_reader(s);
@@ -443,9 +465,11 @@ int64_t store_mean_time(struct store *s, const char *folder)
 	int64_t sum = 0, n = 0;
 
 	while (q && db_next(q) == 1) {
-		int64_t took = db_int(q, 0);
+		struct stamp started = store_stamp(db_text(q, 0)), ended = store_stamp(db_text(q, 1));
+		int64_t took = stamp_since(&started, &ended);
 
-		/* A wall clock that was set back tells nothing; ten of these never overflow. */
+		/* Nothing is known of one during which the machine was started anew and its clock set
+		 * back; ten of these never overflow. */
 		if (took > 0 && took < INT64_MAX / 16) {
 			sum += took;
 			n++;

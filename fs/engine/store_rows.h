@@ -61,6 +61,8 @@ void store_reader_done(struct store *s, struct db *db);
 
 int store_load_run(struct db_query *q, struct run *out); /* the row that q is at */
 int store_select_run(struct db *db, int64_t id, struct run *out);
+/* A moment as text and back; NULL and a stamp of zeros mean never. */
+const char *store_stamp_text(const struct stamp *stamp, char buf[96]);
 struct stamp store_stamp(const char *text);
 
 #endif

@@ -51,16 +51,35 @@ static void check_kind(struct submission *s)
 			run_kind_words[s->o.kind]);
 }
 
-/* The first backend of the list that there is. */
+static bool has_credentials(const struct submission *s, const struct backend *b)
+{
+	return !b->credentials || b->credentials(s->e->config);
+}
+
+/* The first backend of the list that there is and that is not switched off; of several, the first for
+ * which there are credentials. */
 static void choose_backend(struct submission *s)
 {
-	for (char **name = s->o.backends; name && *name; name++) {
+	const struct backend *first = NULL, *best = NULL;
+	struct why off = {0};
+
+	for (char **name = s->o.backends; name && *name && !best; name++) {
 		struct engine_backend *b = engine_backend_named(s->e, *name);
 
-		if (b) {
-			snprintf(s->r.backend, sizeof(s->r.backend), "%s", b->vt->name);
-			return;
-		}
+		if (!b || engine_backend_disabled(s->e, *name, off.err ? NULL : &off))
+			continue;
+		first = first ? first : b->vt;
+		best = has_credentials(s, b->vt) ? b->vt : NULL;
+	}
+	if (first) {
+		snprintf(s->r.backend, sizeof(s->r.backend), "%s", best ? best->name : first->name);
+		return;
+	}
+	if (off.err) {
+		problems_add(&s->problems, PROBLEM_ERROR, "backend.disabled", "kexec.json", 0, 0,
+			_("Name another backend, or switch this one on and mount again."), "%s",
+			why_text(&off));
+		return;
 	}
 	problems_add(&s->problems, PROBLEM_ERROR, "backend.unknown", "kexec.json", 0, 0,
 		_("Name one of those in backends/."), _("There is no backend called %s."),
@@ -93,7 +112,7 @@ static void add_warnings(struct submission *s, char *lines)
 		problems_add(&s->problems, PROBLEM_WARNING, "backend.check", "", 0, 0, "", "%s", line);
 }
 
-/* What only the backend can know; not one that would ask a service: a submission waits for nobody. */
+/* What only the backend can know, without asking a service: a submission waits for nobody. */
 static void check_with_backend(struct submission *s)
 {
 	AUTO_BUF struct strbuf warnings = STRBUF_INIT;
@@ -101,13 +120,17 @@ static void check_with_backend(struct submission *s)
 	struct job job = {.run = s->r.id, .token = "", .name = s->r.name,
 		.kind = run_kind_words[s->o.kind], .main = s->o.main, .source = s->source,
 		.parameters = s->o.parameters, .env = s->o.env, .datasets = s->o.datasets,
-		.gpu = s->e->config->jobs_gpus > 0 ? s->o.gpu : NULL, .internet = s->o.internet};
+		.internet = s->o.internet, .fresh_slug = s->o.fresh_slug};
 	struct backend_handle handle = {0};
 	struct why why = {0};
 
-	if (!b || (b->vt->caps & BACKEND_NETWORK) || !b->vt->check || !s->o.main ||
-		problems_errors(&s->problems))
+	if (!b || !b->vt->check || !s->o.main || problems_errors(&s->problems))
 		return;
+	job.gpu = s->e->config->jobs_gpus > 0 || (b->vt->caps & BACKEND_NETWORK) ? s->o.gpu : NULL;
+	if (s->o.hours > 0 && s->o.hours < 1e6)
+		job.limit_ns = (int64_t)(s->o.hours * 3600e9);
+	if (s->o.memory_gb > 0 && s->o.memory_gb < 1e6)
+		job.memory_bytes = (int64_t)(s->o.memory_gb * 1073741824.0);
 	if (engine_backend_open(s->e, s->r.backend, &handle, &why))
 		return; /* it waits until the backend can be used, and its status says so */
 	if (handle.vt->check(handle.conn, &job, &warnings, &why) == -EINVAL)

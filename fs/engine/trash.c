@@ -45,6 +45,7 @@ static int empty_trash(struct engine *e)
 	return rc;
 }
 
+/* By the boot clock alone: what was removed before this boot was moved into its time (meta.h). */
 static int purge_old(struct engine *e)
 {
 	struct stamp now = stamp_now();
@@ -72,6 +73,7 @@ int64_t engine_housekeep(void *arg)
 	int rc = empty_trash(e);
 	bool reserve = store_reserve(e->store);
 
+	store_note_clock(e->store);
 	alerts_disk(e);
 	if (rc || old || more)
 		return clock_boot_ns() + RETRY_NS;

@@ -366,18 +366,17 @@ void loop_drain(struct loop *l)
 
 void loop_join(struct loop *l)
 {
-	for (int i = 0; i < l->threads; i++) {
-		struct timespec soon;
+	/* A join with a time limit counts by the wall clock, which may be set back meanwhile. */
+	const struct timespec pause = {.tv_nsec = 5 * NS_PER_MS};
 
+	for (int i = 0; i < l->threads; i++) {
 		/* A signal that came just before read(2) is lost: send it until the thread is through. */
-		do {
-			clock_gettime(CLOCK_REALTIME, &soon);
-			soon.tv_nsec += 20 * NS_PER_MS;
-			soon.tv_sec += soon.tv_nsec / NS_PER_S;
-			soon.tv_nsec %= NS_PER_S;
-			if (l->stopping)
-				pthread_kill(l->thread[i], SIGUSR2);
-		} while (pthread_timedjoin_np(l->thread[i], NULL, &soon) == ETIMEDOUT);
+		while (l->stopping && pthread_tryjoin_np(l->thread[i], NULL) == EBUSY) {
+			pthread_kill(l->thread[i], SIGUSR2);
+			nanosleep(&pause, NULL);
+		}
+		if (!l->stopping)
+			pthread_join(l->thread[i], NULL);
 	}
 	l->threads = 0;
 }

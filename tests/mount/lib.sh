@@ -430,3 +430,29 @@ make_notebook_folder() {
 	chmod 0600 "$1/data/numbers.txt"
 	chmod 0750 "$1/data/deep"
 }
+
+# ---- Another time ----
+
+# Use the kexecfs whose wall clock `jump` turns (clock_jump.c), for all of its processes. After `begin`.
+use_turned_clock() {
+	local turned
+	turned=$(dirname "$KEXECFS")/tests/kexecfs-clock
+	[ -x "$turned" ] || skip_all "$turned is not built"
+	mkdir "$T/turned"
+	cp "$turned" "$T/turned/kexecfs"
+	printf '\0\0\0\0\0\0\0\0' >"$T/turned/clock"
+	KEXECFS=$T/turned/kexecfs
+}
+# jump SECONDS: the daemon's wall clock is that much before (or behind) the right one from now on.
+jump() {
+	"$PY" -c 'import mmap, struct, sys
+f = open(sys.argv[1], "r+b")
+mmap.mmap(f.fileno(), 8)[:] = struct.pack("=q", int(sys.argv[2]))' "$T/turned/clock" "$1"
+}
+# Another boot, for everything that is started from now on in the script's namespaces.
+reboot_machine() {
+	[ -n "${KEXEC_TEST_PRIVATE:-}" ] || return 1
+	cat /proc/sys/kernel/random/uuid >"$T/boot_id"
+	grep -q ' /proc/sys/kernel/random/boot_id ' /proc/self/mountinfo && return 0
+	mount --bind "$T/boot_id" /proc/sys/kernel/random/boot_id
+}

@@ -38,6 +38,7 @@ only() {
 	fi
 }
 only '(cjson/)?cJSON\.h' '^fs/base/json\.c$' 1
+only 'archive(_entry)?\.h' '^fs/base/archive\.c$' 1
 only 'curl/[a-z]+\.h' '^fs/base/http_curl\.h$' 1
 only 'sqlite3\.h' '^fs/engine/' 1
 only '(fuse3?/)?fuse[a-z_]*\.h' '^fs/mount/' 99

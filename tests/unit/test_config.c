@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include "fs/base/json.h"
+#include "fs/base/secret.h"
 #include "fs/base/strbuf.h"
 #include "fs/base/why.h"
 #include "fs/engine/config.h"
@@ -261,6 +262,33 @@ static void secrets_are_never_shown(void **state)
 	config_release(&c);
 }
 
+/* An .env that cannot be taken stops the load as a mistake in the configuration does. */
+static void env_beside_it(void **state)
+{
+	struct folder f = folder_make();
+	struct why why = {0};
+	struct config c;
+	char path[300];
+
+	snprintf(path, sizeof(path), "%s/config.json", f.path);
+	folder_write(&f, ".env", "KEXEC_TEST_TOKEN=t0ps3cret\n");
+	assert_int_equal(config_load(path, &c, NULL), 0);
+	assert_string_equal(secrets_get(c.secrets, "KEXEC_TEST_TOKEN"), "t0ps3cret");
+	config_release(&c);
+	assert_null(c.secrets);
+	folder_write(&f, "config.json", "{\"backends\": {\"local\": {\"enabled\": false}, \"x\": {}}}");
+	assert_int_equal(config_load(path, &c, NULL), 0);
+	assert_false(config_backend_enabled(&c, "local"));
+	assert_true(config_backend_enabled(&c, "x"));
+	assert_true(config_backend_enabled(&c, "kaggle"));
+	config_release(&c);
+	assert_int_equal(fchmodat(f.fd, ".env", 0644, 0), 0);
+	assert_int_equal(config_load(path, &c, &why), -EACCES);
+	assert_non_null(strstr(why_text(&why), "chmod 600"));
+	assert_null(strstr(why_text(&why), "t0ps3cret"));
+	folder_finish(&f);
+}
+
 static void nearest(void **state)
 {
 	static const char *const words[] = {"kind", "main", "name", "backend", "backoff_multiplier", NULL};
@@ -294,6 +322,7 @@ int main(void)
 		TEST(what_is_no_file_is_refused),
 		TEST(found_where_xdg_says),
 		TEST(secrets_are_never_shown),
+		cmocka_unit_test(env_beside_it),
 		cmocka_unit_test(nearest),
 	};
 

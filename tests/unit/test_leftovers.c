@@ -135,8 +135,11 @@ static void a_service_that_is_away(void **state)
 	assert_int_equal(engine_purge(f->engine, 0, b), 0);
 	assert_int_equal(engine_run(f->engine, a, &r), -ENOENT);
 	WAIT_FOR(f, purge_calls() >= 1 && !state_file(f, a, ".") && !state_file(f, b, "."));
+	/* Two words that came together may have been one pass: what counts is that the next daemon asks, too. */
+	int before = purge_calls();
+
 	restart(f);
-	WAIT_FOR(f, purge_calls() >= 3);
+	WAIT_FOR(f, purge_calls() > before);
 	assert_int_equal(purged(f, a, 0) + purged(f, b, 0), 0);
 	pthread_mutex_lock(&script.lock);
 	script.purge_errors = 0;

@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include "fs/base/json.h"
+#include "fs/base/secret.h"
 #include "fs/base/strbuf.h"
 #include "fs/base/why.h"
 #include "fs/engine/config.h"
@@ -425,10 +426,21 @@ static void metadata_of_kaggle(void **state)
 	assert_int_equal(f->problems.count, 0);
 	assert_string_equal(f->o.gpu, "any");
 	assert_false(f->o.internet);
-	folder_write(&f->folder, "kexec.json", "{\"gpu\": false, \"internet\": true}");
+	assert_false(f->o.fresh_slug);
+	folder_write(&f->folder, "kernel-metadata.json",
+		"{\"code_file\": \"a.py\", \"machine_shape\": \"NvidiaTeslaT4\", \"enable_internet\": false}");
+	read_again(f);
+	assert_string_equal(f->o.gpu, "any"); /* the newer way to ask for one */
+	folder_write(&f->folder, "kernel-metadata.json",
+		"{\"code_file\": \"a.py\", \"machine_shape\": \"TpuV5E8\", \"enable_internet\": false}");
+	read_again(f);
+	assert_null(f->o.gpu);
+	folder_write(&f->folder, "kexec.json",
+		"{\"gpu\": false, \"internet\": true, \"slug\": \"fresh\"}");
 	read_again(f);
 	assert_null(f->o.gpu);
 	assert_true(f->o.internet);
+	assert_true(f->o.fresh_slug);
 	unlinkat(f->folder.fd, "kexec.json", 0);
 	folder_write(&f->folder, "kernel-metadata.json",
 		"{\"code_file\": \"../a.py\", \"kernel_type\": \"thing\", \"language\": 3, \"enable_gpu\": \"maybe\","
@@ -447,6 +459,7 @@ static void metadata_of_kaggle(void **state)
 static void backend_in_order(void **state)
 {
 	static const char *const local_only[] = {"local", NULL};
+	static const char kaggle_off[] = "{\"kaggle\": {\"enabled\": false}}";
 	struct fixture *f = *state;
 
 	folder_write(&f->folder, "a.py", "");
@@ -460,8 +473,26 @@ static void backend_in_order(void **state)
 	read_again(f);
 	assert_string_equal(f->o.backends[0], "kaggle");
 	unsetenv("KAGGLE_KEY");
+	assert_int_equal(secrets_open(f->home.path, &f->config.secrets, NULL), 0);
+	assert_null(f->config.secrets);
+	folder_write(&f->home, ".env", "KAGGLE_KEY=k\n"); /* the other half beside the configuration */
+	assert_int_equal(secrets_open(f->home.path, &f->config.secrets, NULL), 0);
+	read_again(f);
+	assert_string_equal(f->o.backends[0], "kaggle");
+	f->config.backends = json_parse(kaggle_off, strlen(kaggle_off), sizeof(kaggle_off), NULL);
+	assert_non_null(f->config.backends);
+	read_again(f);
+	assert_string_equal(f->o.backends[0], "local"); /* switched off */
+	json_free(f->config.backends);
+	f->config.backends = NULL;
+	secrets_close(f->config.secrets);
+	f->config.secrets = NULL;
 	mkdirat(f->home.fd, ".kaggle", 0700);
-	folder_write(&f->home, ".kaggle/kaggle.json", "{}");
+	folder_write(&f->home, ".kaggle/kaggle.json", "{}"); /* no good: the backend says why */
+	read_again(f);
+	assert_string_equal(f->o.backends[0], "kaggle");
+	folder_write(&f->home, ".kaggle/kaggle.json",
+		"{\"username\": \"me\", \"key\": \"0123456789abcdef0123456789abcdef\"}");
 	read_again(f);
 	assert_string_equal(f->o.backends[0], "kaggle");
 	f->config.known_backends = local_only; /* not built in */

@@ -122,7 +122,7 @@ static struct json *state_of(const struct run *r)
 static void state_json(void **state)
 {
 	struct run r = sample(RUN_COMPLETE);
-	char options[] = "{\"feature\": \"vix\", \"attempt\": 2}", external[] = "me/vix";
+	char options[] = "{\"feature\": \"vix\", \"attempt\": 2}", external[] = "me/vix/v2";
 	struct json *j;
 
 	r.options = options;

@@ -200,6 +200,7 @@ static void an_older_schema(void **state)
 
 	a.pub.run = id;
 	assert_int_equal(db_exec(store_db(f->store), NULL, "DROP TABLE leftover", ""), 0);
+	assert_int_equal(db_exec(store_db(f->store), NULL, "ALTER TABLE event DROP COLUMN at", ""), 0);
 	assert_int_equal(db_exec(store_db(f->store), NULL, "ALTER TABLE run DROP COLUMN error_lines", ""), 0);
 	assert_int_equal(db_exec(store_db(f->store), NULL, "PRAGMA user_version = 2", ""), 0);
 	store_close(f->store);
@@ -341,6 +342,62 @@ static void many_runs(void **state)
 	free(page);
 }
 
+/* ---- Time ---- */
+
+static struct stamp moment(int64_t boot_s, int64_t wall_s)
+{
+	struct stamp s = stamp_now();
+
+	s.boot_ns = boot_s * NS_PER_S;
+	s.wall_ns += wall_s * NS_PER_S;
+	return s;
+}
+
+static void add_complete(struct fixture *f, const char *name, struct stamp started, struct stamp ended)
+{
+	struct run r = new_run(name, PLACE_RUNS);
+
+	r.state = RUN_COMPLETE;
+	snprintf(r.folder, sizeof(r.folder), "nb");
+	r.started = started;
+	r.ended = ended;
+	assert_int_equal(store_begin(f->store), 0);
+	assert_int_equal(store_end(f->store, store_add_run(f->store, &r)), 0);
+}
+
+/* Ten seconds and twenty, whatever the clock on the wall did meanwhile. */
+static void a_turned_clock_changes_no_mean(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(store_mean_time(f->store, "nb"), 0);
+	add_complete(f, "on", moment(100, 0), moment(110, 315576000));
+	add_complete(f, "back", moment(200, 0), moment(220, -315576000));
+	assert_int_equal(store_mean_time(f->store, "nb"), 15 * NS_PER_S);
+}
+
+static void moments_of_events(void **state)
+{
+	struct fixture *f = *state;
+	struct stamp at[3], before = stamp_now();
+	struct run r;
+	int64_t id = add(f, "nb", RUN_QUEUED);
+
+	assert_int_equal(store_event_stamps(f->store, id, at, 3), 0);
+	assert_int_equal(store_begin(f->store), 0);
+	assert_int_equal(store_get_run(f->store, id, &r), 0);
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(store_add_event(f->store, &r, RUN_DRAFT, ""), 0);
+	assert_int_equal(db_exec(store_db(f->store), NULL,
+		"UPDATE event SET at = NULL WHERE id = (SELECT max(id) FROM event)", ""), 0);
+	assert_int_equal(store_end(f->store, 0), 0);
+	run_release(&r);
+	assert_int_equal(store_event_stamps(f->store, id, at, 3), 3);
+	assert_true(at[0].boot_ns >= before.boot_ns && at[1].boot_ns >= at[0].boot_ns);
+	assert_string_equal(at[0].boot_id, before.boot_id);
+	assert_int_equal(at[2].wall_ns, 0); /* of an older version */
+}
+
 /* ---- Many threads ---- */
 
 static void *write_some(void *arg)
@@ -399,7 +456,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {T(round_trip), T(rolled_back), T(unique_names),
 		T(ids_are_never_reused), T(reopened), T(another_boot), T(an_older_schema), T(not_a_database), T(alerts_are_bounded),
-		T(many_runs), T(many_threads)};
+		T(a_turned_clock_changes_no_mean), T(moments_of_events), T(many_runs), T(many_threads)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
