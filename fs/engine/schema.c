@@ -177,4 +177,8 @@ static const char *const version_5[] = {
 	" used_ns INTEGER NOT NULL,"
 	" UNIQUE(backend, kind, name));", NULL};
 
-const char *const *const schema_steps[] = {version_1, version_2, version_3, version_4, version_5};
+/* The lines of the log that proved the class of an error. */
+static const char *const version_6[] = {"ALTER TABLE run ADD COLUMN error_lines TEXT;", NULL};
+
+const char *const *const schema_steps[] = {version_1, version_2, version_3, version_4, version_5,
+	version_6};

@@ -18,7 +18,7 @@ struct db;
 struct store;
 struct why;
 
-#define STORE_SCHEMA_VERSION 5
+#define STORE_SCHEMA_VERSION 6
 #define STORE_ALERTS_MAX     1000
 #define STORE_EVENTS_MAX     10000 /* of one run that are shown: the newest */
 
