@@ -527,7 +527,7 @@ static void not_taken(struct step *st, int rc, const struct why *why)
 			put_off(st, QUOTA_NS, sentence);
 		break;
 	case -EACCES:
-		attempt_refused(st, ERROR_INFRA, sentence);
+		attempt_refused(st, ERROR_ACCESS, sentence);
 		break;
 	default:
 		attempt_refused(st, ERROR_UNKNOWN, sentence);

@@ -231,12 +231,12 @@ static int64_t gigabytes(double gb)
 	return gb < 1e9 ? (int64_t)(gb * 1073741824.0) : INT64_MAX / 2;
 }
 
-/* backends.<name>.freshness_seconds */
+/* backends.<name>.freshness_seconds, which the configuration has checked; a second at least. */
 int64_t engine_fresh_ns(const struct engine *e, const char *backend)
 {
 	double s = json_number(json_get(json_get(e->config->backends, backend), "freshness_seconds"), FRESH_S);
 
-	return s >= 1 && s <= 86400 ? (int64_t)(s * (double)NS_PER_S) : FRESH_S * NS_PER_S;
+	return (int64_t)((s < 1 ? 1 : s) * (double)NS_PER_S);
 }
 
 /* What it declares; else the mean of what the last runs of its folder took. */
