@@ -94,6 +94,35 @@ struct job_status {
 
 struct backend_conn;
 
+/* A thing of the service that somebody names, whether or not a run made it. Texts are borrowed. */
+struct object {
+	const char *kind; /* "kernel", "dataset" */
+	const char *name; /* "owner/slug", "slug": valid() was true */
+};
+
+/*
+ * Such things, for backends whose service has them. Every entry but send() and adopt() is mandatory; the
+ * errors are those above, and -ENOENT: the service has none of that name, -EACCES: or says that it is not
+ * for this user.
+ */
+struct backend_objects {
+	/* Sound for paths and requests? Asks nobody; "owner" is the kind of the first part of a kernel's name. */
+	bool (*valid)(const char *kind, const char *name);
+	/* Bring `part` ("status", "log": text files; "source", "output": folders) into the empty folder dirfd
+	 * under the part's name; what else is left there is ignored. `known`: the version whose part is there
+	 * already ("" none): 1 when that still is what would be brought. `version` receives what it is of. */
+	int (*fetch)(struct backend_conn *c, const struct object *o, const char *part, const char *known,
+		int dirfd, int64_t deadline_ns, struct strbuf *version, struct why *why);
+	/* A version of it becomes the attempt of which `job` says the token and the directory (no more), as if
+	 * submit() had made it: the functions of struct backend work with remote_id. Asks no service. */
+	int (*adopt)(struct backend_conn *c, const struct object *o, const char *version,
+		const struct job *job, int64_t deadline_ns, struct strbuf *remote_id, struct why *why);
+	/* What is in the folder dirfd becomes the thing, made or as its next version, with a note about it.
+	 * Not repeatable: -EUCLEAN after a doubt. */
+	int (*send)(struct backend_conn *c, const struct object *o, int dirfd, const char *note,
+		int64_t deadline_ns, struct why *why);
+};
+
 struct backend {
 	int api;                 /* BACKEND_API */
 	const char *name;        /* the word users write */
@@ -133,6 +162,8 @@ struct backend {
 	bool (*credentials)(const struct config *config);
 	/* Mandatory: one line for backends/<name>/status, and the text of quota. */
 	int (*describe)(struct backend_conn *c, struct strbuf *status, struct strbuf *quota);
+	/* Optional: things of the service by name. */
+	const struct backend_objects *objects;
 };
 
 /* registry.c: every backend that was built in; the wrappers below are never listed. */

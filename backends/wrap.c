@@ -121,6 +121,52 @@ static int wrap_describe(struct backend_conn *c, struct strbuf *status, struct s
 	return call.err ? call.err : end(&call, in->vt->describe(in->conn, status, quota));
 }
 
+/* ---- Things by name ---- */
+
+static int wrap_object_fetch(struct backend_conn *c, const struct object *o, const char *part, const char *known,
+	int dirfd, int64_t deadline_ns, struct strbuf *version, struct why *why)
+{
+	struct wrap_call call = {
+		.entry = "object.fetch", .kind = WRAP_ASKS, .remote_id = o->name, .why = why};
+	const struct backend_handle *in = begin(c, &call);
+
+	return call.err ? call.err
+			: end(&call, in->vt->objects->fetch(in->conn, o, part, known, dirfd, deadline_ns,
+					     version, call.why));
+}
+
+static int wrap_object_adopt(struct backend_conn *c, const struct object *o, const char *version,
+	const struct job *job, int64_t deadline_ns, struct strbuf *remote_id, struct why *why)
+{
+	struct wrap_call call = {
+		.entry = "object.adopt", .kind = WRAP_TELLS, .remote_id = o->name, .why = why};
+	const struct backend_handle *in = begin(c, &call);
+
+	return call.err ? call.err
+			: end(&call, in->vt->objects->adopt(in->conn, o, version, job, deadline_ns,
+					     remote_id, call.why));
+}
+
+static int wrap_object_send(struct backend_conn *c, const struct object *o, int dirfd, const char *note,
+	int64_t deadline_ns, struct why *why)
+{
+	struct wrap_call call = {
+		.entry = "object.send", .kind = WRAP_ACTS, .remote_id = o->name, .why = why};
+	const struct backend_handle *in = begin(c, &call);
+
+	return call.err ? call.err
+			: end(&call, in->vt->objects->send(in->conn, o, dirfd, note, deadline_ns, call.why));
+}
+
+static void wrap_objects(struct wrapper *w, const struct backend_objects *inner)
+{
+	w->objects = (struct backend_objects){.valid = inner->valid,
+		.fetch = wrap_object_fetch,
+		.adopt = inner->adopt ? wrap_object_adopt : NULL,
+		.send = inner->send ? wrap_object_send : NULL};
+	w->vt.objects = &w->objects;
+}
+
 int wrap(struct backend_handle inner, int (*before)(struct wrap_call *call),
 	int (*after)(struct wrap_call *call, int err), void *arg, struct backend_handle *out)
 {
@@ -141,6 +187,8 @@ int wrap(struct backend_handle inner, int (*before)(struct wrap_call *call),
 	w->vt.check = vt->check ? wrap_check : NULL;
 	w->vt.purge = vt->purge ? wrap_purge : NULL;
 	w->vt.describe = wrap_describe;
+	if (vt->objects)
+		wrap_objects(w, vt->objects);
 	*out = (struct backend_handle){&w->vt, (struct backend_conn *)w};
 	return 0;
 }

@@ -9,9 +9,9 @@
 #include "fs/base/why.h"
 
 enum wrap_kind {
-	WRAP_TELLS, /* nothing is asked of a service: check, describe */
-	WRAP_ASKS,  /* no effect: find, poll, logs */
-	WRAP_ACTS,  /* may have happened though the answer is an error: submit, fetch, cancel, purge */
+	WRAP_TELLS, /* nothing is asked of a service: check, describe, object.adopt */
+	WRAP_ASKS,  /* no effect: find, poll, logs, object.fetch */
+	WRAP_ACTS,  /* may have happened though the answer is an error: submit, fetch, cancel, purge, object.send */
 };
 
 /* One call on its way. */
@@ -31,6 +31,7 @@ struct wrap_call {
 
 struct wrapper {
 	struct backend vt;               /* what callers see */
+	struct backend_objects objects;  /* of vt, where there are any */
 	struct backend_handle inner;
 	int (*before)(struct wrap_call *call);          /* an error is the answer; nothing is called */
 	int (*after)(struct wrap_call *call, int err);  /* returns the answer; err is that of the call */

@@ -8,6 +8,7 @@
  *   describe.c status and quota                               index.c    from a remote id to its attempt
  *   record.c   kaggle.json of an attempt                      claim.c    who is at which push
  *   quota.c    quota_hours                                    ledger.c   what sessions used
+ *   named.c    kernels and data sets by name                  send.c     a folder as a data set
  *   api.h      the service itself
  */
 #include "backends/kaggle/kaggle.h"
@@ -21,6 +22,7 @@
 #include <unistd.h>
 
 #include "backends/kaggle/credentials.h"
+#include "backends/kaggle/named.h"
 #include "backends/kaggle/slug.h"
 #include "fs/base/cleanup.h"
 #include "fs/base/i18n.h"
@@ -271,4 +273,5 @@ const struct backend kaggle_backend = {
 	.purge = backend_purge,
 	.credentials = has_credentials,
 	.describe = kaggle_describe,
+	.objects = &kaggle_named,
 };

@@ -107,6 +107,8 @@ static void end_with(struct job_status *out, enum end_cause cause, const char *d
 
 static void map(const struct answer *a, struct job_status *out)
 {
+	enum end_cause cause;
+
 	switch (a->session) {
 	case KAGGLE_QUEUED:
 		out->state = JOB_PENDING;
@@ -125,8 +127,9 @@ static void map(const struct answer *a, struct job_status *out)
 	case KAGGLE_ERROR:
 		end_with(out, cause_of(a->failure.buf), a->failure.buf);
 		break;
-	case KAGGLE_CANCELLED:
-		end_with(out, END_CANCELLED, "");
+	case KAGGLE_CANCELLED: /* also how Kaggle ends what exceeds a limit, which its sentence then says */
+		cause = cause_of(a->failure.buf);
+		end_with(out, cause == END_ERROR ? END_CANCELLED : cause, a->failure.buf);
 		break;
 	default:
 		out->state = JOB_UNKNOWN;

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,7 @@ struct fault_page {
 	uint32_t action;
 	uint32_t err;
 	char name[64];
+	char only[128];
 };
 
 enum { ACT_COUNT, ACT_KILL, ACT_FAIL };
@@ -60,11 +62,24 @@ static int act(struct fault_page *page, const char *name)
 	}
 }
 
+/* Does the name begin with one of the words of `only`? */
+static bool is_meant(const char *only, const char *name)
+{
+	if (!*only)
+		return true;
+	for (size_t len; *only; only += len + (only[len] == ' ')) {
+		len = strcspn(only, " ");
+		if (len && strncmp(name, only, len) == 0)
+			return true;
+	}
+	return false;
+}
+
 int fault_point(const char *name)
 {
 	struct fault_page *page = shared_page;
 
-	if (!page)
+	if (!page || !is_meant(page->only, name))
 		return 0;
 	if (__atomic_add_fetch(&page->count, 1, __ATOMIC_SEQ_CST) !=
 		__atomic_load_n(&page->target, __ATOMIC_SEQ_CST))

@@ -189,6 +189,8 @@ static void edit_begun(struct run *r, void *arg)
 	r->external_id = NULL;
 	text_set(&r->detail, "", DETAIL_MAX);
 	text_set(&r->error_context, "", CONTEXT_MAX);
+	free(r->error_lines);
+	r->error_lines = NULL;
 	text_set(&r->next_step, "", DETAIL_MAX);
 	r->error_class[0] = '\0';
 }
@@ -525,7 +527,7 @@ static void not_taken(struct step *st, int rc, const struct why *why)
 			put_off(st, QUOTA_NS, sentence);
 		break;
 	case -EACCES:
-		attempt_refused(st, ERROR_INFRA, sentence);
+		attempt_refused(st, ERROR_ACCESS, sentence);
 		break;
 	default:
 		attempt_refused(st, ERROR_UNKNOWN, sentence);

@@ -14,23 +14,22 @@
 #include "fs/base/io.h"
 #include "fs/base/strbuf.h"
 #include "fs/base/why.h"
+#include "fs/engine/proof.h"
+#include "fs/engine/service_log.h"
 #include "fs/engine/traceback.h"
 #include "fs/notebook/ipynb.h"
 
 /*
  * The order of evidence:
  *   1. how the process ended, where the supervisor knows it (memory, time, disk, lost, a signal);
- *   2. the traceback: of the executed notebook, which is the kernel's own record, else of the log;
- *   3. the backend's sentence; 4. nothing: unknown.
+ *   2. the sentence with which a service says that it ended the job itself (rules of type "!");
+ *   3. the traceback: of the executed notebook, which is the kernel's own record, else of the log;
+ *   4. the backend's sentence (type "-"); 5. nothing: unknown.
  *
  * Of a chain of exceptions the last one counts. Where no rule knows it (a bare RuntimeError), the
  * one before is asked, provided that it is the later one's reason and not merely older: see
  * tb_follows().
  */
-
-const char *const error_class_words[ERROR_CLASS_COUNT] = {"none", "oom", "missing_dep",
-	"dataset_missing", "pandas_compat", "network_timeout", "yfinance", "quota", "time_limit",
-	"infra", "code", "unknown"};
 
 static const char *const next_words[] = {
 	[NEXT_PERSON] = "person", [NEXT_RETRY] = "retry", [NEXT_BACKEND] = "backend"};
@@ -48,7 +47,8 @@ extern const size_t classify_rules_len;
 struct rule {
 	enum error_class class;
 	enum next_step next;
-	bool sentence; /* type "-" */
+	bool sentence; /* type "-" or "!" */
+	bool outdoes;  /* "!": whatever exceptions there are in the log */
 	bool has_place;
 	bool builtin;
 	unsigned line;
@@ -189,7 +189,8 @@ static int add_rule(
 		return bad_rule(src, why, _("the next step must be retry, person or backend"));
 	rule.class = (enum error_class) class;
 	rule.next = (enum next_step)next;
-	rule.sentence = strcmp(field[1], "-") == 0;
+	rule.outdoes = strcmp(field[1], "!") == 0;
+	rule.sentence = rule.outdoes || strcmp(field[1], "-") == 0;
 	r = reserve_rule(c);
 	if (!r)
 		r = compile_rule(&rule, field, src, why);
@@ -290,6 +291,9 @@ struct evidence {
 	bool found;    /* tb holds a chain */
 	size_t cell;   /* failing cell of the notebook, 0 = none */
 	bool yfinance; /* the notebook imports it */
+	bool offline;  /* rules of no_internet hold */
+	const char *text;
+	size_t len;
 };
 
 static void one_line(char *out, size_t size, const char *text, size_t len)
@@ -357,14 +361,14 @@ static bool mentions(const char *text, size_t len, const char *word)
 	return text && memmem(text, len, word, strlen(word));
 }
 
-static void gather(struct evidence *ev, const char *text, size_t len, const char *notebook,
-	size_t notebook_len)
+static void gather(struct evidence *ev, const struct classify_facts *facts)
 {
-	ev->found = from_notebook(ev, notebook, notebook_len);
+	ev->offline = facts->offline;
+	ev->found = from_notebook(ev, facts->notebook, facts->notebook_len);
 	if (!ev->found)
-		ev->found = text && traceback_find(text, len, &ev->tb) == 0;
-	ev->yfinance = mentions(notebook, notebook_len, "import yfinance") ||
-		       mentions(notebook, notebook_len, "from yfinance");
+		ev->found = ev->text && traceback_find(ev->text, ev->len, &ev->tb) == 0;
+	ev->yfinance = mentions(facts->notebook, facts->notebook_len, "import yfinance") ||
+		       mentions(facts->notebook, facts->notebook_len, "from yfinance");
 }
 
 /* ---- rules against evidence ---- */
@@ -387,6 +391,15 @@ static bool frame_matches(const regex_t *place, const struct tb_frame *f)
 	return regexec(place, text, 0, NULL, 0) == 0;
 }
 
+/* The frame that the rule's place names, outermost first; NULL. */
+static const struct tb_frame *frame_of_place(const struct rule *rule, const struct tb_link *link)
+{
+	for (size_t i = 0; i < tb_frames(link); i++)
+		if (frame_matches(&rule->place, tb_frame(link, i)))
+			return tb_frame(link, i);
+	return NULL;
+}
+
 static bool place_matches(
 	const struct rule *rule, const struct evidence *ev, const struct tb_link *link)
 {
@@ -394,10 +407,7 @@ static bool place_matches(
 		return true;
 	if (ev->yfinance && regexec(&rule->place, "notebook: import yfinance", 0, NULL, 0) == 0)
 		return true;
-	for (size_t i = 0; i < tb_frames(link); i++)
-		if (frame_matches(&rule->place, tb_frame(link, i)))
-			return true;
-	return false;
+	return frame_of_place(rule, link) != NULL;
 }
 
 static const struct rule *rule_for_link(
@@ -405,6 +415,8 @@ static const struct rule *rule_for_link(
 {
 	for (size_t i = 0; i < c->count; i++) {
 		const struct rule *rule = &c->rules[i];
+		if (rule->class == ERROR_NO_INTERNET && !ev->offline)
+			continue;
 		if (!rule->sentence && type_matches(rule, link->type) &&
 			regexec(&rule->message, link->first, 0, NULL, 0) == 0 &&
 			place_matches(rule, ev, link))
@@ -413,10 +425,11 @@ static const struct rule *rule_for_link(
 	return NULL;
 }
 
-static const struct rule *rule_for_sentence(const struct classifier *c, const char *sentence)
+static const struct rule *rule_for_sentence(
+	const struct classifier *c, const char *sentence, bool outdoes)
 {
 	for (size_t i = 0; *sentence && i < c->count; i++)
-		if (c->rules[i].sentence &&
+		if (c->rules[i].sentence && c->rules[i].outdoes == outdoes &&
 			regexec(&c->rules[i].message, sentence, 0, NULL, 0) == 0)
 			return &c->rules[i];
 	return NULL;
@@ -480,39 +493,42 @@ static const struct rule *judge_chain(
 #define LAST_WORDS ((size_t)4096)
 
 /* What a shell, the kernel or C++ says when memory ran out. Only asked once a signal is known to
- * have ended the process: a program that prints these words proves nothing. */
-static bool died_of_memory(const char *text, size_t len)
+ * have ended the process: a program that prints these words proves nothing. The line is its proof.
+ */
+static bool died_of_memory(const struct evidence *ev, struct diagnosis *out)
 {
 	static const char *const words[] = {"\nKilled\n", "Out of memory: Killed process",
 		"oom-kill:", "Memory cgroup out of memory", "'std::bad_alloc'", "oom_reaper"};
 	AUTO_BUF struct strbuf tail = STRBUF_INIT;
+	size_t len = ev->len < LAST_WORDS ? ev->len : LAST_WORDS;
 
-	if (!text)
+	if (!ev->text)
 		return false;
-	if (len > LAST_WORDS) {
-		text += len - LAST_WORDS;
-		len = LAST_WORDS;
-	}
 	strbuf_addch(&tail, '\n');
-	escape_plain(&tail, text, len);
+	escape_plain(&tail, ev->text + ev->len - len, len);
 	strbuf_addch(&tail, '\n');
-	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-		if (memmem(tail.buf, tail.len, words[i], strlen(words[i])))
+	for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+		const char *at = memmem(tail.buf, tail.len, words[i], strlen(words[i]));
+		if (at) {
+			proof_line_at(out, tail.buf, tail.len, at + (*at == '\n'));
 			return true;
+		}
+	}
 	return false;
 }
 
-static void by_chain(const struct classifier *c, const struct evidence *ev, const char *text,
-	size_t len, struct diagnosis *out)
+static void by_chain(const struct classifier *c, const struct evidence *ev, struct diagnosis *out)
 {
 	const struct tb_link *link;
 	const struct rule *rule = judge_chain(c, ev, &link);
+	const struct tb_frame *at = rule && rule->has_place ? frame_of_place(rule, link) : NULL;
 
 	set_end(out, ERROR_CODE, NEXT_PERSON, "exception");
 	if (rule)
 		set_rule(out, rule);
+	proof_chain(out, &ev->tb, link, at);
 	/* a kernel that died leaves no exception of its own */
-	if (same_type(link->type, "DeadKernelError") && died_of_memory(text, len))
+	if (same_type(link->type, "DeadKernelError") && died_of_memory(ev, out))
 		set_end(out, ERROR_OOM, NEXT_PERSON, "killed");
 	set_link(out, link);
 	set_where(out, ev, link);
@@ -520,11 +536,11 @@ static void by_chain(const struct classifier *c, const struct evidence *ev, cons
 
 /* ---- how the process ended ---- */
 
-static bool by_signal(int sig, const char *text, size_t len, struct diagnosis *out)
+static bool by_signal(int sig, const struct evidence *ev, struct diagnosis *out)
 {
 	if (sig <= 0)
 		return false;
-	if ((sig == SIGKILL || sig == SIGABRT || sig == SIGBUS) && died_of_memory(text, len))
+	if ((sig == SIGKILL || sig == SIGABRT || sig == SIGBUS) && died_of_memory(ev, out))
 		set_end(out, ERROR_OOM, NEXT_PERSON, "killed");
 	else if (sig == SIGSEGV || sig == SIGABRT || sig == SIGBUS || sig == SIGFPE ||
 		 sig == SIGTRAP || sig == SIGSYS)
@@ -550,7 +566,7 @@ static bool by_fact(const struct job_status *end, struct diagnosis *out)
 		set_end(out, ERROR_TIME_LIMIT, NEXT_PERSON, "time");
 		said = _("the time limit was passed");
 	} else if (end->cause == END_DISK) {
-		set_end(out, ERROR_INFRA, NEXT_PERSON, "disk");
+		set_end(out, ERROR_DISK_FULL, NEXT_PERSON, "disk");
 		said = _("the disk is full");
 	} else if (end->state == JOB_LOST) {
 		set_end(out, ERROR_INFRA, NEXT_RETRY, "lost");
@@ -586,10 +602,16 @@ static void last_line(const char *text, size_t len, char *out, size_t size)
 	out[0] = 0;
 }
 
-static void by_words(const struct classifier *c, const struct job_status *end, const char *text,
-	size_t len, struct diagnosis *out)
+static void say(struct diagnosis *out, const struct job_status *end)
 {
-	const struct rule *rule = rule_for_sentence(c, end->detail);
+	one_line(out->message, sizeof out->message, end->detail,
+		strnlen(end->detail, sizeof end->detail));
+}
+
+static void by_words(const struct classifier *c, const struct job_status *end,
+	const struct evidence *ev, struct diagnosis *out)
+{
+	const struct rule *rule = rule_for_sentence(c, end->detail, false);
 
 	if (rule)
 		set_rule(out, rule);
@@ -598,13 +620,25 @@ static void by_words(const struct classifier *c, const struct job_status *end, c
 	else
 		set_end(out, ERROR_UNKNOWN, NEXT_PERSON, "error");
 	if (end->detail[0] && (rule || end->cause == END_SETUP))
-		one_line(out->message, sizeof out->message, end->detail,
-			strnlen(end->detail, sizeof end->detail));
+		say(out, end);
 	else
-		last_line(text, len < TB_TAIL ? len : TB_TAIL, out->message, sizeof out->message);
+		last_line(ev->text, ev->len < TB_TAIL ? ev->len : TB_TAIL, out->message,
+			sizeof out->message);
 	if (!out->message[0])
-		one_line(out->message, sizeof out->message, end->detail,
-			strnlen(end->detail, sizeof end->detail));
+		say(out, end);
+}
+
+/* The service says that it ended the job: nothing in the log can tell better. */
+static bool by_service(
+	const struct classifier *c, const struct job_status *end, struct diagnosis *out)
+{
+	const struct rule *rule = rule_for_sentence(c, end->detail, true);
+
+	if (!rule)
+		return false;
+	set_rule(out, rule);
+	say(out, end);
+	return true;
 }
 
 /* The place stays useful where a fact decides: the line that was running at the time limit. */
@@ -614,70 +648,35 @@ static void place_of_fact(const struct evidence *ev, struct diagnosis *out)
 		set_where(out, ev, &ev->tb.links[ev->tb.count - 1]);
 }
 
-void classify(const struct classifier *c, const struct job_status *end, const char *text,
-	size_t len, const char *notebook, size_t notebook_len, struct diagnosis *out)
+static void judge(const struct classifier *c, const struct job_status *end,
+	const struct evidence *ev, struct diagnosis *out)
 {
-	struct evidence ev = {0};
+	if (by_fact(end, out) || by_signal(end_signal(end, ev->found), ev, out) ||
+		by_service(c, end, out))
+		place_of_fact(ev, out);
+	else if (ev->found)
+		by_chain(c, ev, out);
+	else
+		by_words(c, end, ev, out);
+	if (!out->proof[0][0]) /* no line of the log: what was said of the end is all there is */
+		proof_line(out, out->message, strlen(out->message));
+}
+
+void classify(const struct classifier *c, const struct classify_facts *facts, struct diagnosis *out)
+{
+	const struct job_status *end = facts->end;
+	AUTO_BUF struct strbuf plain = STRBUF_INIT;
+	struct evidence ev = {.text = facts->log, .len = facts->log ? facts->log_len : 0};
 
 	*out = (struct diagnosis){.class = ERROR_NONE, .next = NEXT_PERSON};
 	if (end->state != JOB_LOST && (end->cause == END_OK || end->cause == END_CANCELLED))
 		return;
-	if (!text)
-		len = 0;
-	gather(&ev, text, len, notebook, notebook_len);
-	if (by_fact(end, out) || by_signal(end_signal(end, ev.found), text, len, out))
-		place_of_fact(&ev, out);
-	else if (ev.found)
-		by_chain(c, &ev, text, len, out);
-	else
-		by_words(c, end, text, len, out);
+	if (service_log_text(ev.text, ev.len, &plain)) {
+		ev.text = plain.buf;
+		ev.len = plain.len;
+	}
+	gather(&ev, facts);
+	judge(c, end, &ev, out);
 	if (ev.found)
 		traceback_release(&ev.tb);
-}
-
-/* ---- sentences ---- */
-
-static const char *advice(enum error_class class)
-{
-	switch (class) {
-	case ERROR_OOM:
-		return N_("Back to a person: use a smaller model or smaller batches, or raise "
-			  "memory_gb.");
-	case ERROR_MISSING_DEP:
-		return N_("Back to a person: add the missing package.");
-	case ERROR_DATASET_MISSING:
-		return N_("Back to a person: correct the data set's name or path, or map it with "
-			  "datasets.");
-	case ERROR_PANDAS_COMPAT:
-		return N_("Back to a person: replace what newer pandas or NumPy removed.");
-	case ERROR_NETWORK_TIMEOUT:
-		return N_("Back to a person: a service could not be reached; the same code may "
-			  "work later.");
-	case ERROR_YFINANCE:
-		return N_("Back to a person: correct how prices are fetched (symbol, dates, "
-			  "columns).");
-	case ERROR_QUOTA:
-		return N_("Back to a person: the allowance is used up.");
-	case ERROR_TIME_LIMIT:
-		return N_("Back to a person: make it faster or raise hours.");
-	case ERROR_INFRA:
-		return N_("Back to a person: the machine failed it; see the log.");
-	case ERROR_CODE:
-		return N_("Back to a person: correct the program.");
-	default:
-		return N_("Back to a person: the reason is not known; read the log.");
-	}
-}
-
-const char *next_step_text(enum error_class class, enum next_step next)
-{
-	if (class == ERROR_NONE)
-		return "";
-	if (next == NEXT_BACKEND)
-		return _("Another backend is tried, where one is allowed.");
-	if (next == NEXT_RETRY && class == ERROR_NETWORK_TIMEOUT)
-		return _("The same code is worth another try: a service could not be reached.");
-	if (next == NEXT_RETRY)
-		return _("The same code is worth another try.");
-	return _(advice(class));
 }

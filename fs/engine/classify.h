@@ -13,6 +13,7 @@
 #ifndef KEXEC_ENGINE_CLASSIFY_H
 #define KEXEC_ENGINE_CLASSIFY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include "backends/backend.h"
 
@@ -22,11 +23,15 @@ struct why;
 enum error_class {
 	ERROR_NONE, ERROR_OOM, ERROR_MISSING_DEP, ERROR_DATASET_MISSING, ERROR_PANDAS_COMPAT,
 	ERROR_NETWORK_TIMEOUT, ERROR_YFINANCE, ERROR_QUOTA, ERROR_TIME_LIMIT, ERROR_INFRA, ERROR_CODE,
-	ERROR_UNKNOWN, ERROR_CLASS_COUNT
+	ERROR_GPU, ERROR_KERNEL_DIED, ERROR_KERNELSPEC, ERROR_NO_INTERNET, ERROR_ACCESS, ERROR_DISK_FULL,
+	ERROR_DATA, ERROR_UNKNOWN, ERROR_CLASS_COUNT
 };
 extern const char *const error_class_words[ERROR_CLASS_COUNT]; /* never translated */
 
 enum next_step { NEXT_PERSON, NEXT_RETRY, NEXT_BACKEND };
+
+#define PROOF_LINES 5
+#define PROOF_LINE  320
 
 struct diagnosis {
 	enum error_class class;
@@ -35,15 +40,28 @@ struct diagnosis {
 	char message[1024];    /* its message, one line */
 	char where[256];       /* file:line or "cell N, line M", "" unknown */
 	char rule[64];         /* id: "builtin:12", "user:3", "end:memory" */
+	/* The lines that proved it, in the order of the log: where, what was running, the exception; or
+	 * the sentence of the service, the last words of the log. "" ends the list. */
+	char proof[PROOF_LINES][PROOF_LINE];
+};
+
+/* What is known of an attempt that has ended. */
+struct classify_facts {
+	const struct job_status *end;
+	bool offline;      /* it was given no network: a name not found then is no accident */
+	/* The tail of the log (the last 256 KiB suffice), as text or as a service stores it: a JSON array
+	 * of {stream_name, time, data}, also one that was cut. */
+	const char *log;
+	size_t log_len;
+	const char *notebook; /* the executed .ipynb's JSON text or NULL */
+	size_t notebook_len;
 };
 
 struct classifier;
 int classifier_open(const char *config_folder, struct classifier **out, struct why *why); /* bad user rules: -EINVAL with line */
 void classifier_close(struct classifier *c);
-/* text: the tail of the log (the last 256 KiB suffice); notebook: the executed .ipynb's JSON text or
- * NULL. Total: any bytes give an answer. */
-void classify(const struct classifier *c, const struct job_status *end, const char *text, size_t len,
-	const char *notebook, size_t notebook_len, struct diagnosis *out);
+/* Total: any bytes give an answer. */
+void classify(const struct classifier *c, const struct classify_facts *facts, struct diagnosis *out);
 /* The sentence for status and report: what happens next. Translated. */
 const char *next_step_text(enum error_class class, enum next_step next);
 

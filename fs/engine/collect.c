@@ -170,13 +170,15 @@ static void diagnose(const struct step *st, int dirfd, struct outcome *out)
 	read_log_tail(dirfd, &log);
 	read_notebook(st, dirfd, &notebook);
 	const struct classifier *rules = engine_classifier(st->e);
+	struct classify_facts facts = {.end = &st->a.end, .offline = !st->o.internet, .log = log.buf,
+		.log_len = log.len, .notebook = notebook.len ? notebook.buf : NULL,
+		.notebook_len = notebook.len};
 
 	if (rules)
-		classify(rules, &st->a.end, log.buf, log.len, notebook.len ? notebook.buf : NULL, notebook.len,
-			&out->diagnosis);
+		classify(rules, &facts, &out->diagnosis);
 	if (out->diagnosis.class == ERROR_NONE)
 		out->diagnosis.class = ERROR_UNKNOWN;
-	if (!out->diagnosis.message[0])
+	if (!out->diagnosis.message[0] && !out->diagnosis.exception[0])
 		outcome_context(out, st->a.end.detail[0] ? st->a.end.detail
 							 : end_cause_words[st->a.end.cause]);
 }

@@ -70,6 +70,8 @@ static void edit_again(struct run *r, void *arg)
 
 	text_set(&r->detail, "", DETAIL_MAX);
 	text_set(&r->error_context, "", CONTEXT_MAX);
+	free(r->error_lines);
+	r->error_lines = NULL;
 	text_set(&r->next_step, "", DETAIL_MAX);
 	r->error_class[0] = '\0';
 	free(r->external_id);

@@ -15,9 +15,11 @@
 #include "fs/base/log.h"
 #include "fs/base/strbuf.h"
 #include "fs/engine/internal.h"
+#include "fs/engine/objects.h"
 
 #define LOCK_WAIT_MS 5000
 #define STOP_WAIT_NS (5 * NS_PER_S)
+#define OBJECTS_WAIT_NS (2 * NS_PER_S) /* who waited for a part asks the next server */
 #define LOAD_PAGE    64
 #define FRESH_S      15
 
@@ -229,12 +231,12 @@ static int64_t gigabytes(double gb)
 	return gb < 1e9 ? (int64_t)(gb * 1073741824.0) : INT64_MAX / 2;
 }
 
-/* backends.<name>.freshness_seconds */
-static int64_t fresh_ns(const struct config *config, const char *backend)
+/* backends.<name>.freshness_seconds, which the configuration has checked; a second at least. */
+int64_t engine_fresh_ns(const struct engine *e, const char *backend)
 {
-	double s = json_number(json_get(json_get(config->backends, backend), "freshness_seconds"), FRESH_S);
+	double s = json_number(json_get(json_get(e->config->backends, backend), "freshness_seconds"), FRESH_S);
 
-	return s >= 1 && s <= 86400 ? (int64_t)(s * (double)NS_PER_S) : FRESH_S * NS_PER_S;
+	return (int64_t)((s < 1 ? 1 : s) * (double)NS_PER_S);
 }
 
 /* What it declares; else the mean of what the last runs of its folder took. */
@@ -247,7 +249,7 @@ void engine_need(struct engine *e, const struct run *r, struct sched_need *out)
 
 	memset(out, 0, sizeof(*out));
 	out->local = !b || !(b->vt->caps & BACKEND_NETWORK);
-	out->fresh_ns = b && !(b->vt->caps & BACKEND_PUSHES) ? fresh_ns(e->config, b->vt->name) : 0;
+	out->fresh_ns = b && !(b->vt->caps & BACKEND_PUSHES) ? engine_fresh_ns(e, b->vt->name) : 0;
 	options_init(&o);
 	if (json && options_from_json(json, &o, NULL) == 0) {
 		out->gpu = o.gpu && e->config->jobs_gpus > 0;
@@ -355,6 +357,8 @@ static int open_parts(struct engine *e, const struct engine_setup *setup, struct
 		rc = check_own_rules(e, why);
 	if (!rc)
 		rc = open_sched(e);
+	if (!rc)
+		rc = objects_open(e, &e->objects);
 	if (!rc && store_rebooted(e->store))
 		rc = engine_repair_drafts(e);
 	if (!rc)
@@ -364,7 +368,9 @@ static int open_parts(struct engine *e, const struct engine_setup *setup, struct
 
 int engine_start(struct engine *e)
 {
-	return sched_start(e->sched);
+	int rc = sched_start(e->sched);
+
+	return rc ? rc : objects_start(e->objects);
 }
 
 /* After its threads have ended. */
@@ -377,6 +383,7 @@ static void release_engine(struct engine *e)
 		pthread_mutex_destroy(&e->backends[i].lock);
 	}
 	sched_close(e->sched);
+	objects_close(e->objects);
 	classifier_close(e->classifier);
 	pthread_mutex_destroy(&e->classifier_lock);
 	store_close(e->store);
@@ -386,6 +393,14 @@ static void release_engine(struct engine *e)
 	free(e->mountpoint);
 	free(e->program);
 	free(e);
+}
+
+/* Both are stopped, whether or not the first one has ended. */
+static bool stop_threads(struct engine *e)
+{
+	bool ended = !e->sched || sched_stop(e->sched, STOP_WAIT_NS);
+
+	return objects_stop(e->objects, OBJECTS_WAIT_NS) && ended;
 }
 
 int engine_open(const struct engine_setup *setup, struct engine **out, struct why *why)
@@ -405,7 +420,7 @@ int engine_open(const struct engine_setup *setup, struct engine **out, struct wh
 	}
 	if (why && !why->err)
 		why_set(why, -rc, _("The engine cannot start: %s."), strerror(-rc));
-	if (!e->sched || sched_stop(e->sched, STOP_WAIT_NS))
+	if (stop_threads(e))
 		release_engine(e);
 	return rc;
 }
@@ -415,7 +430,7 @@ void engine_close(struct engine *e)
 	if (!e)
 		return;
 	/* A worker that a service keeps waiting still uses all of this: then the process ends with it. */
-	if (sched_stop(e->sched, STOP_WAIT_NS)) {
+	if (stop_threads(e)) {
 		store_note_clock(e->store);
 		release_engine(e);
 	} else {

@@ -6,6 +6,7 @@
  * State directory:
  *   kexec.db                     the only SQLite database
  *   reserve                      space that the store gives up on a full disk (reserve.h)
+ *   objects/<id>/                what was brought of things of services, and data sets to be sent (objects.h)
  *   runs/<id>/source/            the draft while it is one, the frozen source afterwards
  *   runs/<id>/{validation.txt,validation.json,report.md,changes}
  *   runs/<id>/attempts/<n>/      job.json supervisor.json log metrics.csv progress.json end.json sent/ output/

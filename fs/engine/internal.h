@@ -39,6 +39,7 @@ struct engine {
 	int lock_fd;          /* held while this process works on the state directory */
 	struct store *store;
 	struct sched *sched;
+	struct objects *objects;
 	pthread_mutex_t classifier_lock;
 	struct classifier *classifier; /* NULL until a run has failed: engine_classifier() */
 	struct engine_backend backends[BACKENDS_MAX];
@@ -61,6 +62,7 @@ struct engine_backend *engine_backend_named(struct engine *e, const char *name);
 bool engine_backend_disabled(struct engine *e, const char *name, struct why *why);
 /* A usable handle: 0, -ENOENT no such backend, else why it could not be opened. May block: workers. */
 int engine_backend_open(struct engine *e, const char *name, struct backend_handle *out, struct why *why);
+int64_t engine_fresh_ns(const struct engine *e, const char *backend); /* for how long an answer counts */
 /* What the scheduler must know of it; reads its options. */
 void engine_need(struct engine *e, const struct run *r, struct sched_need *out);
 int64_t engine_housekeep(void *arg); /* struct engine; trash.c */

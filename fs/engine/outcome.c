@@ -6,8 +6,10 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "fs/base/cleanup.h"
 #include "fs/base/escape.h"
 #include "fs/base/i18n.h"
+#include "fs/base/strbuf.h"
 #include "fs/engine/retry.h"
 
 static bool enabled(const struct step *st, const char *name)
@@ -75,6 +77,16 @@ void outcome_of_failure(const struct step *st, struct outcome *out)
 	}
 }
 
+static void write_proof(struct run *r, const struct diagnosis *d)
+{
+	AUTO_BUF struct strbuf lines = STRBUF_INIT;
+
+	for (size_t i = 0; i < PROOF_LINES && d->proof[i][0]; i++)
+		strbuf_addf(&lines, "%s%s", i ? "\n" : "", d->proof[i]);
+	free(r->error_lines);
+	r->error_lines = lines.len && !lines.err ? strdup(lines.buf) : NULL;
+}
+
 static void write_error(struct run *r, const struct outcome *o)
 {
 	const struct diagnosis *d = &o->diagnosis;
@@ -84,6 +96,7 @@ static void write_error(struct run *r, const struct outcome *o)
 		d->message, d->where[0] ? " (" : "", d->where, d->where[0] ? ")" : "");
 	snprintf(r->error_class, sizeof(r->error_class), "%s", error_class_words[d->class]);
 	text_set(&r->error_context, context, CONTEXT_MAX);
+	write_proof(r, d);
 	text_set(&r->next_step, next_step_text(d->class, d->next), DETAIL_MAX);
 	snprintf(context, sizeof(context), "%s: %s", r->error_class, r->error_context);
 	text_set(&r->detail, context, DETAIL_MAX);

@@ -260,6 +260,18 @@ static bool failed(const struct report *rep, int i)
 	       (i + 1 == rep->count && rep->r->error_class[0]);
 }
 
+static void add_proof(struct strbuf *out, const struct diagnosis *why)
+{
+	if (!why->proof[0][0])
+		return;
+	strbuf_addf(out, "- %s:\n", _("What shows it"));
+	for (size_t i = 0; i < PROOF_LINES && why->proof[i][0]; i++) {
+		strbuf_adds(out, "  - ");
+		text(out, why->proof[i], PROOF_LINE);
+		strbuf_addch(out, '\n');
+	}
+}
+
 static void add_error(struct report *rep, int i)
 {
 	const struct diagnosis *why = &rep->attempts[i].why;
@@ -274,6 +286,7 @@ static void add_error(struct report *rep, int i)
 	bullet(rep->out, _("Exception"), why->exception);
 	bullet(rep->out, _("Message"), message);
 	bullet(rep->out, _("Where"), why->where);
+	add_proof(rep->out, why);
 	bullet(rep->out, _("How the process ended"), rep->attempts[i].end.detail);
 	add_done(rep, i);
 }
@@ -528,6 +541,31 @@ static void lesson_of_class(struct lessons *l, const struct report *rep,
 			    "[\"kaggle\", \"local\"]`)."));
 	else if (c == ERROR_TIME_LIMIT)
 		lesson_time(l, rep);
+	else if (c == ERROR_GPU)
+		lesson(l, _("The GPU was not there or too old or too new for the installed "
+			    "libraries: `\"gpu\"` in kexec.json asks for another type; test with "
+			    "`torch.cuda.is_available()` before using it."));
+	else if (c == ERROR_KERNEL_DIED)
+		lesson(l, _("The kernel died without a word. Memory is the usual reason: smaller "
+			    "batches, `float32` columns or reading in parts need less."));
+	else if (c == ERROR_KERNELSPEC)
+		lesson(l, _("The notebook names no kernel that is installed: "
+			    "`\"metadata\": {\"kernelspec\": {\"name\": \"python3\", \"language\": "
+			    "\"python\", \"display_name\": \"Python 3\"}}`."));
+	else if (c == ERROR_NO_INTERNET)
+		lesson(l, _("It asked for the internet and had none: `\"internet\": true` in "
+			    "kexec.json or `enable_internet` in kernel-metadata.json (Kaggle wants a "
+			    "verified phone number for it), or bring files and packages as data sets."));
+	else if (c == ERROR_ACCESS)
+		lesson(l, _("A service refused it: accept the competition's rules or the model's "
+			    "terms in the browser, attach the secret to the notebook, or give the "
+			    "account the permission; then `retry`."));
+	else if (c == ERROR_DISK_FULL)
+		lesson(l, _("The disk was full: keep fewer checkpoints, write compressed files, and "
+			    "use `/tmp` for what is not a result."));
+	else if (c == ERROR_DATA)
+		lesson(l, _("The data were not as expected: look at `columns`, `dtypes`, shapes and "
+			    "`isna().sum()` before the line that failed."));
 	else if (c == ERROR_INFRA)
 		lesson(l, _("The machine, not the program, failed: `\"on_error\": \"retry\"` in "
 			    "kexec.json tries again by "
@@ -629,7 +667,8 @@ static const struct attempt *ending(const struct report *rep, int n)
 static int read_attempts(struct report *rep)
 {
 	const struct config *config = engine_config(rep->e);
-	const char *main = json_text(json_get(rep->options, "main"));
+	struct attempt_about about = {.main = json_text(json_get(rep->options, "main")),
+		.offline = !json_bool(json_get(rep->options, "internet"), true)};
 	struct classifier *c = NULL;
 	int total = engine_attempt_count(rep->e, rep->r->id), r = 0;
 
@@ -643,7 +682,7 @@ static int read_attempts(struct report *rep)
 	if (classifier_open(config ? config->folder : NULL, &c, NULL))
 		r = classifier_open(NULL, &c, NULL);
 	for (int n = rep->first; !r && n <= total; n++) {
-		r = attempt_facts_read(rep->e, c, rep->r->id, n, ending(rep, n), main,
+		r = attempt_facts_read(rep->e, c, rep->r->id, n, ending(rep, n), &about,
 			&rep->attempts[rep->count]);
 		if (!r)
 			rep->count++;

@@ -198,9 +198,11 @@ static int how_it_ended(struct engine *e, int64_t run, int n, struct attempt_fac
 }
 
 static int diagnose(struct engine *e, const struct classifier *c, int64_t run, int n,
-	const char *main, struct attempt_facts *f)
+	const struct attempt_about *about, struct attempt_facts *f)
 {
 	AUTO_BUF struct strbuf log = STRBUF_INIT, notebook = STRBUF_INIT;
+	struct classify_facts facts = {.end = &f->end, .offline = about->offline};
+	const char *main = about->main;
 	char path[ENGINE_PATH_MAX], name[ENGINE_PATH_MAX];
 	int r = read_tail(
 		engine_state_dirfd(e), engine_attempt_path(path, run, n, "log"), TB_TAIL, &log);
@@ -212,9 +214,13 @@ static int diagnose(struct engine *e, const struct classifier *c, int64_t run, i
 		r = read_tail(engine_state_dirfd(e), engine_attempt_path(path, run, n, name),
 			NOTEBOOK_MAX, &notebook);
 	}
-	if (!r)
-		classify(c, &f->end, log.buf, log.len, notebook.len ? notebook.buf : NULL,
-			notebook.len, &f->why);
+	if (r)
+		return r;
+	facts.log = log.buf;
+	facts.log_len = log.len;
+	facts.notebook = notebook.len ? notebook.buf : NULL;
+	facts.notebook_len = notebook.len;
+	classify(c, &facts, &f->why);
 	return r;
 }
 
@@ -230,7 +236,7 @@ static int copy_attempt(const struct attempt *a, struct attempt *out)
 }
 
 int attempt_facts_read(struct engine *e, const struct classifier *c, int64_t run, int n,
-	const struct attempt *known, const char *main, struct attempt_facts *out)
+	const struct attempt *known, const struct attempt_about *about, struct attempt_facts *out)
 {
 	int r;
 
@@ -240,7 +246,7 @@ int attempt_facts_read(struct engine *e, const struct classifier *c, int64_t run
 		return r;
 	r = how_it_ended(e, run, n, out);
 	if (!r)
-		r = diagnose(e, c, run, n, main, out);
+		r = diagnose(e, c, run, n, about, out);
 	if (r)
 		attempt_facts_release(out);
 	return r;

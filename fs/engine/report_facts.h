@@ -36,10 +36,15 @@ struct attempt_facts {
 	struct job_status end;
 	struct diagnosis why; /* class ERROR_NONE when nothing failed */
 };
-/* `known`: the attempt where the store does not know its end yet, or NULL. `main`: the notebook's name in
- * the output, or NULL. -ENOENT when there is no such attempt. */
+/* What the run says of all its attempts. */
+struct attempt_about {
+	const char *main; /* the notebook's name in the output, or NULL */
+	bool offline;     /* "internet": false */
+};
+/* `known`: the attempt where the store does not know its end yet, or NULL. -ENOENT when there is no such
+ * attempt. */
 int attempt_facts_read(struct engine *e, const struct classifier *c, int64_t run, int n,
-	const struct attempt *known, const char *main, struct attempt_facts *out);
+	const struct attempt *known, const struct attempt_about *about, struct attempt_facts *out);
 void attempt_facts_release(struct attempt_facts *f);
 
 /* A regular file's last `max` bytes; nothing when it is absent or no regular file. */

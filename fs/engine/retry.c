@@ -9,7 +9,8 @@
 static bool deterministic(enum error_class class)
 {
 	return class == ERROR_CODE || class == ERROR_MISSING_DEP || class == ERROR_DATASET_MISSING ||
-	       class == ERROR_PANDAS_COMPAT;
+	       class == ERROR_PANDAS_COMPAT || class == ERROR_GPU || class == ERROR_KERNELSPEC ||
+	       class == ERROR_NO_INTERNET || class == ERROR_ACCESS || class == ERROR_DATA;
 }
 
 static bool transient(const struct retry_facts *f)

@@ -26,8 +26,8 @@ enum retry_verdict { RETRY_NO, RETRY_SAME, RETRY_OTHER /* the next backend, at o
  *   max_attempts.
  * - Quota and infrastructure: the next backend in the list, whatever max_attempts says.
  * - Within max_attempts: what the rules call transient; with on_error "retry" everything but errors
- *   that come again with the same source and the same machine (code, missing_dep, dataset_missing,
- *   pandas_compat).
+ *   that come again with the same source and the same machine (code, data, missing_dep,
+ *   dataset_missing, pandas_compat, gpu, kernelspec, no_internet, access).
  */
 enum retry_verdict retry_judge(const struct retry_facts *f);
 

@@ -76,6 +76,7 @@ void run_release(struct run *r)
 {
 	free(r->detail);
 	free(r->error_context);
+	free(r->error_lines);
 	free(r->next_step);
 	free(r->refusal);
 	free(r->metric_name);

@@ -45,6 +45,7 @@ struct run {
 	struct stamp answered;          /* of the news that status tells */
 	char error_class[32];           /* "" none */
 	char *error_context;            /* the message, never NULL */
+	char *error_lines;              /* the lines that proved the class, one a line; or NULL */
 	char *next_step;                /* what happens next after an error, never NULL */
 	char *refusal;                  /* sentence of the last refused word, never NULL */
 	char *metric_name;              /* the run's metric or NULL */

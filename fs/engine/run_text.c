@@ -123,6 +123,27 @@ static int set_resume(struct json *j, const struct run *r)
 	       json_set_text(j, "resume_from", well ? "evaluator" : "builder_model");
 }
 
+/* The lines of the log that show why it failed: an array, null where there was no error. */
+static int set_lines(struct json *j, const char *lines)
+{
+	struct json *list = lines && *lines ? json_array() : NULL;
+	int rc = 0;
+
+	if (!list)
+		return json_set_null(j, "error_lines");
+	while (lines && !rc) {
+		const char *end = strchrnul(lines, '\n');
+		AUTO_FREE char *line = strndup(lines, (size_t)(end - lines));
+
+		rc = line ? json_append_text(list, line) : -ENOMEM;
+		lines = *end ? end + 1 : NULL;
+	}
+	if (!rc)
+		return json_set(j, "error_lines", list);
+	json_free(list);
+	return rc;
+}
+
 /* "owner/slug" of the remote id "owner/slug/v3". */
 static int set_kernel(struct json *j, const struct run *r)
 {
@@ -148,7 +169,7 @@ static int set_orchestrator(struct json *j, const struct run *r, const struct js
 	       json_set_text(j, "current_feature", feature ? feature : r->folder) ||
 	       json_set_int(j, "current_attempt", json_int(json_get(options, "attempt"), 1)) ||
 	       set_maybe(j, "error_type", r->error_class) ||
-	       set_maybe(j, "error_context", r->error_context);
+	       set_maybe(j, "error_context", r->error_context) || set_lines(j, r->error_lines);
 }
 
 int run_state_json(const struct run *r, struct strbuf *out)

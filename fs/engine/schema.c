@@ -167,4 +167,18 @@ static const char *const version_3[] = {
 /* When by both clocks (store_stamp_text): wall_ns alone cannot tell how long a state lasted. */
 static const char *const version_4[] = {"ALTER TABLE event ADD COLUMN at TEXT;", NULL};
 
-const char *const *const schema_steps[] = {version_1, version_2, version_3, version_4};
+/* Things of services that somebody named in the mount: their numbers are inode numbers, never used again. */
+static const char *const version_5[] = {
+	"CREATE TABLE object("
+	" id INTEGER PRIMARY KEY AUTOINCREMENT,"
+	" backend TEXT NOT NULL,"
+	" kind TEXT NOT NULL,"
+	" name TEXT NOT NULL,"
+	" used_ns INTEGER NOT NULL,"
+	" UNIQUE(backend, kind, name));", NULL};
+
+/* The lines of the log that proved the class of an error. */
+static const char *const version_6[] = {"ALTER TABLE run ADD COLUMN error_lines TEXT;", NULL};
+
+const char *const *const schema_steps[] = {version_1, version_2, version_3, version_4, version_5,
+	version_6};

@@ -18,7 +18,7 @@ struct db;
 struct store;
 struct why;
 
-#define STORE_SCHEMA_VERSION 4
+#define STORE_SCHEMA_VERSION 6
 #define STORE_ALERTS_MAX     1000
 #define STORE_EVENTS_MAX     10000 /* of one run that are shown: the newest */
 
@@ -122,6 +122,22 @@ int64_t store_mean_memory(struct store *s, const char *folder);
 bool store_raised(struct store *s, int64_t run, int attempt, const char *what);
 /* Mean time in ns that the last complete runs of that folder took, 0 unknown. */
 int64_t store_mean_time(struct store *s, const char *folder);
+
+/* ---- Things of services by name (store_objects.c) ---- */
+struct object_row;
+int store_add_object(struct store *s, const char *backend, const char *kind, const char *name,
+	int64_t *id); /* in a transaction */
+int store_use_object(struct store *s, int64_t id);  /* in a transaction: somebody opened it now */
+int store_drop_object(struct store *s, int64_t id); /* in a transaction */
+int store_find_object(struct store *s, const char *backend, const char *kind, const char *name, int64_t *id);
+int store_read_object(struct store *s, int64_t id, struct object_row *out);
+/* Up to max of a kind after the id; and of all but that kind those opened last before `before_ns`. The
+ * count or -errno. */
+int store_objects(struct store *s, const char *backend, const char *kind, int64_t after,
+	struct object_row *out, int max);
+int store_old_objects(struct store *s, const char *but, int64_t before_ns, int64_t *ids, int max);
+/* The run of which an attempt is that job of the backend; 0 none. */
+int64_t store_run_of_job(struct store *s, const char *backend, const char *external_id);
 
 /* For the tests: the hot queries, NULL-terminated, and the writer's connection. */
 extern const char *const store_hot_queries[];

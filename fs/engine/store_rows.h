@@ -42,7 +42,8 @@ struct db_query;
 	X(resting, F_BOOL)                                                                         \
 	X(rested, F_STAMP)                                                                         \
 	X(removed, F_STAMP)                                                                        \
-	X(lost, F_INT)
+	X(lost, F_INT)                                                                             \
+	X(error_lines, F_MAYBE)
 
 #define RUN_COLUMN_NAME(name, type) "," #name
 #define RUN_COLUMNS		    "id" RUN_FIELDS(RUN_COLUMN_NAME)

@@ -259,7 +259,8 @@ static bool take_header(struct parser *p, struct tb_text line)
 	return true;
 }
 
-/* The file that Python was told to run does not parse: frames without a header. */
+/* The file that Python was told to run does not parse: frames without a header; nor has a cell that
+ * does not parse one, which papermill prints inside the message of its own exception. */
 static bool take_headless(struct parser *p, struct tb_text line)
 {
 	if (!(starts(line, "  File \"") && !find(line, ", in ")) && !starts(line, "  Cell In"))
@@ -373,14 +374,14 @@ static bool file_frame(struct tb_text t, struct tb_frame *f)
 	return true;
 }
 
-/* "----> 5   f()": the line that was running. */
+/* "----> 5   f()", "-> 1234   f()": the line that was running. */
 static bool arrow(struct tb_text t, long *line, struct tb_text *source)
 {
 	size_t n = 0;
 
 	while (n < t.len && t.at[n] == '-')
 		n++;
-	if (n < 2 || n >= t.len || t.at[n] != '>')
+	if (n < 1 || n >= t.len || t.at[n] != '>')
 		return false;
 	t = trim(skip(t, n + 1));
 	n = number(t, line);
@@ -447,7 +448,7 @@ static void ipython_line(struct parser *p, struct tb_text line)
 	size_t n;
 	long at;
 
-	if (!line.len)
+	if (!line.at || !line.len)
 		return;
 	if (cell_frame(line, &f) || old_frame(line, &f) || file_frame(line, &f)) {
 		add_frame(p->link, &f);
@@ -524,9 +525,12 @@ static void take_line(struct parser *p, struct tb_text whole)
 	struct tb_text line = p->mode == OUTSIDE ? whole : strip_prefix(p, whole);
 
 	if (!take_header(p, whole)) {
-		if (p->mode != OUTSIDE)
+		bool headless = p->mode != FRAMES && take_headless(p, whole);
+		if (!headless && p->mode != OUTSIDE) {
 			inside_line(p, line);
-		if (p->mode == OUTSIDE && take_headless(p, whole))
+			headless = p->mode == OUTSIDE && take_headless(p, whole);
+		}
+		if (headless)
 			plain_line(p, whole);
 	}
 	remember(p, whole);

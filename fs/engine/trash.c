@@ -14,6 +14,7 @@
 #include "fs/base/log.h"
 #include "fs/engine/alerts.h"
 #include "fs/engine/internal.h"
+#include "fs/engine/objects.h"
 
 #define PAGE	  16
 #define PERIOD_NS (300 * NS_PER_S)  /* the disk may fill at any time */
@@ -73,6 +74,7 @@ int64_t engine_housekeep(void *arg)
 	int rc = empty_trash(e);
 	bool reserve = store_reserve(e->store);
 
+	objects_housekeep(e->objects);
 	store_note_clock(e->store);
 	alerts_disk(e);
 	if (rc || old || more)

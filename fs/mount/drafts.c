@@ -435,6 +435,7 @@ int drafts_start(struct mount *m, bool fresh)
 	m->drafts = t;
 	if (fresh)
 		engine_list(m->engine, LIST_DRAFTS, 0, adopt, m);
+	drafts_recount(m->shared);
 	thaw(m);
 	int r = pthread_create(&t->thread, NULL, door_thread, m);
 

@@ -29,6 +29,8 @@ enum node_id {
 	N_RUN_SOURCE, N_RUN_ATTEMPTS, N_RUN_RESULTS,
 	N_ATTEMPT, N_ATT_BACKEND, N_ATT_ID, N_ATT_STATUS, N_ATT_LOG, N_ATT_COST, N_ATT_SOURCE, N_ATT_OUTPUT,
 	N_BACKENDS, N_BACKEND, N_BACK_STATUS, N_BACK_QUOTA, N_BACK_CONFIG, N_BACK_CTL, N_BACK_RUNS, N_BACK_RUN_LINK,
+	N_KERNELS, N_OWNER, N_KERNEL, N_KERNEL_STATUS, N_KERNEL_LOG, N_KERNEL_SOURCE, N_KERNEL_OUTPUT, N_KERNEL_CTL,
+	N_DATASETS, N_DATASET, N_DATASET_STATUS, N_DATASET_CTL,
 	N_KNOWLEDGE,
 	N_REMOVED,
 	NODE_COUNT
@@ -36,9 +38,10 @@ enum node_id {
 
 struct ref {
 	uint8_t row;   /* enum node_id */
-	uint16_t inc;  /* incarnation of the run's directory; wide, since the kernel may long remember old ones */
+	uint16_t inc;  /* incarnation of the run's directory; wide, since the kernel may long remember old ones. Of a
+	                * NODE_ASKS tree: its generation, 0 where the newest is meant */
 	uint16_t sub;  /* attempt number; 11 bits */
-	int64_t id;    /* run id, backend index + 1, 0 for fixed nodes; 28 bits */
+	int64_t id;    /* run id, backend index + 1, id of a thing of a service, 0 for fixed nodes; 28 bits */
 };
 
 #define NODE_STORED   (UINT64_C(1) << 63)
@@ -81,6 +84,7 @@ enum node_row_flags {
 	NODE_PAGE = 1 << 6,      /* large: a file per version under pages/ */
 	NODE_SNAPSHOT = 1 << 8,  /* a reader gets one version from its beginning to its end (snapshots.h) */
 	NODE_REFRESHES = 1 << 9, /* opening it asks the run's backend for news, and waits a moment (freshness.h) */
+	NODE_ASKS = 1 << 10,     /* opening it has it brought from its service, and waits for that (objects.h) */
 	NODE_STABLE = 1 << 7,    /* neither name nor attributes ever change by themselves */
 };
 

@@ -11,7 +11,7 @@
 #include "fs/mount/mount.h"
 #include "fs/mount/node_rows.h"
 
-static const char *backend_name(const struct call *c, struct ref r)
+const char *backend_name(const struct call *c, struct ref r)
 {
 	const char *const *names = engine_backends(c->mount->engine);
 

@@ -70,5 +70,23 @@ int backend_ctl_command(const struct call *c, struct ref r, int argc, char *cons
 int backend_runs_find(const struct call *c, struct ref dir, const char *name, struct ref *out);
 int backend_runs_list(const struct call *c, struct ref dir, int64_t after, node_sink *sink, void *arg);
 int backend_run_target(const struct call *c, struct ref r, struct strbuf *out);
+const char *backend_name(const struct call *c, struct ref r);
+
+/* node_object.c */
+bool objects_shown(const struct call *c, struct ref r, const struct run *run);
+int owners_find(const struct call *c, struct ref dir, const char *name, struct ref *out);
+int kernels_find(const struct call *c, struct ref dir, const char *name, struct ref *out);
+int datasets_find(const struct call *c, struct ref dir, const char *name, struct ref *out);
+int datasets_list(const struct call *c, struct ref dir, int64_t after, node_sink *sink, void *arg);
+int datasets_make(const struct call *c, struct ref dir, const char *name, struct ref *out);
+int dataset_drop(const struct call *c, struct ref dir, struct ref r);
+int dataset_backing(const struct call *c, struct ref r, char *path, size_t size);
+int object_backing(const struct call *c, struct ref r, char *path, size_t size);
+int object_render(const struct call *c, struct ref r, struct strbuf *out);
+int object_ctl_command(const struct call *c, struct ref r, int argc, char *const argv[], struct why *why);
+void object_ctl_refused(const struct call *c, struct ref r, const char *sentence);
+/* The part that a row with NODE_ASKS shows; the one that what is written to a ctl must have first, or NULL. */
+const char *object_part(unsigned row);
+const char *object_part_for(struct ref r, const char *text, size_t len);
 
 #endif

@@ -41,7 +41,7 @@ static int stat_node(const struct call *c, uint64_t ino, int64_t mtime_ns, struc
 
 	if (r != 0)
 		return r;
-	if (in_tree(ino))
+	if (in_tree(ino) && !is_brought(ino))
 		return files_getattr(c, ino, st);
 	return walk_stat(c, ino_ref(ino), mtime_ns, st);
 }
@@ -88,9 +88,11 @@ static int look_up(const struct call *c, uint64_t parent, const char *name, stru
 	if (r != 0)
 		return r;
 	if (in_tree(parent)) {
-		r = files_lookup(c, parent, name, &f);
+		r = files_lookup(c, generation_of(parent, object_generation(c, parent)), name, &f);
 		if (r == 0)
 			entry_of_file(&f, e);
+		if (is_brought(parent))
+			e->entry_timeout = 0; /* the next generation has others */
 		return r;
 	}
 	r = walk_find(c, ino_ref(parent), name, &child);
@@ -105,16 +107,55 @@ static int look_up(const struct call *c, uint64_t parent, const char *name, stru
 	return r == 0 ? entry_of(c, child, parent, facts_of(c, child), e) : r;
 }
 
-static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
+static void reply_lookup(const struct call *c, fuse_req_t req, uint64_t parent, const char *name)
 {
-	struct call c = call_of(req);
 	struct fuse_entry_param e;
-	int r = look_up(&c, parent, name, &e);
+	int r = look_up(c, parent, name, &e);
 
 	if (r != 0)
 		reply_err(req, r);
 	else
 		fuse_reply_entry(req, &e);
+}
+
+struct lookup {
+	uint64_t parent;
+	char name[256];
+};
+
+static void answer_lookup(const struct call *c, fuse_req_t req, int result, void *data)
+{
+	const struct lookup *l = data;
+
+	if (result)
+		reply_err(req, result);
+	else
+		reply_lookup(c, req, l->parent, l->name);
+}
+
+/* A name in a folder that was never opened, as in `cat …/output/result.csv`. */
+static void look_up_first(const struct call *c, fuse_req_t req, uint64_t parent, const char *name)
+{
+	struct lookup *l = malloc(sizeof(*l));
+
+	if (!l || strlen(name) >= sizeof(l->name)) {
+		reply_err(req, l ? -ENAMETOOLONG : -ENOMEM);
+		free(l);
+		return;
+	}
+	l->parent = parent;
+	snprintf(l->name, sizeof(l->name), "%s", name);
+	object_ask(c, req, parent, NULL, answer_lookup, l);
+}
+
+static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	struct call c = call_of(req);
+
+	if (known(parent) == 0 && is_brought(parent) && !object_generation(&c, parent))
+		look_up_first(&c, req, parent, name);
+	else
+		reply_lookup(&c, req, parent, name);
 }
 
 static void op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t count)
@@ -253,6 +294,7 @@ const struct fuse_lowlevel_ops kexec_ops = {
 	.flush = op_flush,
 	.release = op_release,
 	.fsync = op_fsync,
+	.opendir = op_opendir,
 	.readdir = op_readdir,
 	.readdirplus = op_readdirplus,
 	.statfs = op_statfs,

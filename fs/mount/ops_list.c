@@ -11,7 +11,8 @@ struct listing {
 	char *buf;
 	size_t size, used;
 	bool plus;
-	uint64_t dir; /* inode of the directory */
+	uint64_t dir;  /* inode of the directory */
+	bool passing;  /* its names are those of a generation that another one will follow */
 };
 
 /* Cookies 1 and 2 are `.` and `..`; children of synthetic directories follow, backing cookies are
@@ -61,6 +62,8 @@ static int add_file(void *arg, const char *name, const struct stat *st, off_t co
 		if (nodes_take(l->c->mount, l->dir, name, &f.ino) != 0)
 			return 1;
 		entry_of_file(&f, &e);
+		if (l->passing)
+			e.entry_timeout = 0;
 	}
 	int full = add(l, name, &e, cookie);
 
@@ -83,11 +86,17 @@ static int list_children(struct listing *l, off_t off)
 	return walk_list(l->c, ino_ref(l->dir), off ? off - DOT_DOT : 0, add_synthetic, l);
 }
 
-static void list_dir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, bool plus)
+/* `generation`: what op_opendir() saw. */
+static void list_dir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, bool plus, uint64_t generation)
 {
 	struct call c = call_of(req);
-	struct listing l = {.req = req, .c = &c, .size = size, .plus = plus, .dir = ino, .buf = malloc(size)};
+	struct listing l = {.req = req, .c = &c, .size = size, .plus = plus, .buf = malloc(size)};
 	int r = l.buf ? known(ino) : -ENOMEM;
+
+	if (r == 0) {
+		l.passing = is_brought(ino);
+		l.dir = generation_of(ino, (unsigned)generation);
+	}
 
 	if (r == 0)
 		r = list_children(&l, off);
@@ -100,12 +109,10 @@ static void list_dir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, boo
 
 void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
 {
-	(void)fi;
-	list_dir(req, ino, size, off, false);
+	list_dir(req, ino, size, off, false, fi->fh);
 }
 
 void op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
 {
-	(void)fi;
-	list_dir(req, ino, size, off, true);
+	list_dir(req, ino, size, off, true, fi->fh);
 }

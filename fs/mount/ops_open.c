@@ -4,11 +4,12 @@
 #include <linux/fuse.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/statvfs.h>
 
 #include "fs/mount/ops_private.h"
+#include "fs/mount/node_rows.h"
 #include "fs/mount/pages.h"
-#include "fs/mount/park.h"
 
 static int open_synthetic(const struct call *c, uint64_t ino, struct fuse_file_info *fi)
 {
@@ -44,6 +45,27 @@ static void park_fresh(const struct call *c, fuse_req_t req, uint64_t ino, const
 	park_open(c, req, ino_ref(ino).id, fi, wait);
 }
 
+static void answer_open(const struct call *c, fuse_req_t req, int result, void *data)
+{
+	(void)c;
+	if (result)
+		reply_err(req, result);
+	else
+		fuse_reply_open(req, data);
+}
+
+static void open_brought(const struct call *c, fuse_req_t req, uint64_t ino, const struct fuse_file_info *fi)
+{
+	struct fuse_file_info *copy = malloc(sizeof(*copy));
+
+	if (copy)
+		*copy = *fi;
+	if (copy)
+		object_ask(c, req, ino, NULL, answer_open, copy);
+	else
+		reply_err(req, -ENOMEM);
+}
+
 void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct call c = call_of(req);
@@ -58,6 +80,8 @@ void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	}
 	if (r != 0)
 		reply_err(req, r);
+	else if (!in_tree(ino) && (row_of(ino)->flags & NODE_ASKS))
+		open_brought(&c, req, ino, fi);
 	else if (asks_first(&c, ino, &wait))
 		park_fresh(&c, req, ino, fi, &wait);
 	else if (fuse_reply_open(req, fi) == -ENOENT && in_tree(ino))
@@ -114,12 +138,47 @@ void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse
 	free(buf);
 }
 
+struct words {
+	uint64_t ino;
+	size_t len;
+	char text[];
+};
+
+static void answer_words(const struct call *c, fuse_req_t req, int result, void *data)
+{
+	const struct words *w = data;
+
+	if (result == 0)
+		result = walk_command(c, ino_ref(w->ino), w->text, w->len);
+	if (result < 0)
+		reply_err(req, result);
+	else
+		fuse_reply_write(req, w->len);
+}
+
+/* A word for which something must be brought first? Then it is answered when that is there. */
+static bool words_ask(const struct call *c, fuse_req_t req, uint64_t ino, const char *buf, size_t size)
+{
+	const char *part = in_tree(ino) || call_is_job(c) ? NULL : object_part_for(ino_ref(ino), buf, size);
+	struct words *w = part ? malloc(sizeof(*w) + size) : NULL;
+
+	if (!w)
+		return false;
+	w->ino = ino;
+	w->len = size;
+	memcpy(w->text, buf, size);
+	object_ask(c, req, ino, part, answer_words, w);
+	return true;
+}
+
 void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off, struct fuse_file_info *fi)
 {
 	struct call c = call_of(req);
 	ssize_t n;
 
 	(void)fi;
+	if (words_ask(&c, req, ino, buf, size))
+		return;
 	if (in_tree(ino))
 		n = files_write(&c, ino, buf, size, off);
 	else if (call_is_job(&c))

@@ -6,6 +6,7 @@
 #include "fs/mount/files.h"
 #include "fs/mount/loop.h"
 #include "fs/mount/ops.h"
+#include "fs/mount/park.h"
 #include "fs/mount/walk.h"
 
 static inline struct call call_of(fuse_req_t req)
@@ -37,6 +38,23 @@ static inline int known(uint64_t ino)
 	return is_stored(ino) || ino_ref(ino).row < NODE_COUNT ? 0 : -ESTALE;
 }
 
+/* The root of a tree that is brought from a service when it is opened? */
+static inline bool is_brought(uint64_t ino)
+{
+	return !is_stored(ino) && (row_of(ino)->flags & NODE_ASKS) && (row_of(ino)->flags & NODE_TREE);
+}
+
+/* What is in such a tree has a generation of it as its parent; other directories are themselves. */
+static inline uint64_t generation_of(uint64_t ino, unsigned generation)
+{
+	struct ref r = ino_ref(ino);
+
+	if (!is_brought(ino) || r.inc)
+		return ino;
+	r.inc = (uint16_t)generation;
+	return ref_ino(r);
+}
+
 static inline void reply_err(fuse_req_t req, int r)
 {
 	fuse_reply_err(req, r < 0 ? -r : 0);
@@ -47,6 +65,15 @@ int entry_of(const struct call *c, struct ref r, uint64_t parent, struct child_f
 /* What is known of one that was looked up. */
 struct child_facts facts_of(const struct call *c, struct ref r);
 void entry_of_file(const struct file_entry *f, struct fuse_entry_param *e);
+
+/*
+ * ops_object.c: have the part brought that `ino` shows (or `part`, where given) and call `answer` with the
+ * result, now or when that is known. Takes req and data (free()) over.
+ */
+void object_ask(const struct call *c, fuse_req_t req, uint64_t ino, const char *part, park_answer *answer, void *data);
+/* The newest generation of what `ino` shows, 0 none. */
+unsigned object_generation(const struct call *c, uint64_t ino);
+void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 
 void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi);
 void op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi);

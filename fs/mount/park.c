@@ -24,6 +24,11 @@ struct parked {
 	bool opens;       /* an open of `status`, answered with `fi` */
 	struct fuse_file_info fi;
 	struct freshness fresh;
+	park_answer *object; /* a thing of a service is waited for */
+	struct object_wait wait;
+	struct call call;
+	void *data;
+	int result;
 	bool interrupted; /* before it was in the list */
 };
 
@@ -32,7 +37,7 @@ struct park {
 	pthread_cond_t wake;
 	pthread_t thread;
 	struct parked *list;
-	int opening; /* of the list: opens */
+	int opening; /* of the list: opens, and what waits for a service */
 	bool stop;
 };
 
@@ -73,10 +78,24 @@ static void answer_read(struct parked *p)
 
 static void answer(struct parked *p)
 {
-	if (p->opens)
+	if (p->object)
+		p->object(&p->call, p->req, p->result, p->data);
+	else if (p->opens)
 		answer_open(p);
 	else
 		answer_read(p);
+}
+
+/* Is somebody at a terminal waiting for it to answer? */
+static bool soon(const struct parked *p)
+{
+	return p->opens || p->object;
+}
+
+static void discard(struct parked *p)
+{
+	free(p->data);
+	free(p);
 }
 
 /* `lock` is held. */
@@ -84,7 +103,7 @@ static void put(struct park *park, struct parked *p)
 {
 	p->next = park->list;
 	park->list = p;
-	park->opening += p->opens;
+	park->opening += soon(p);
 }
 
 static struct parked *take(struct park *park, struct parked **at)
@@ -92,7 +111,7 @@ static struct parked *take(struct park *park, struct parked **at)
 	struct parked *p = *at;
 
 	*at = p->next;
-	park->opening -= p->opens;
+	park->opening -= soon(p);
 	return p;
 }
 
@@ -115,7 +134,7 @@ static void interrupted(fuse_req_t req, void *data)
 	pthread_mutex_unlock(&park->lock);
 	if (mine) {
 		fuse_reply_err(req, EINTR);
-		free(p);
+		discard(p);
 	}
 }
 
@@ -128,6 +147,7 @@ static void park(struct parked *given)
 
 	if (!p) {
 		fuse_reply_err(req, ENOMEM);
+		free(given->data);
 		return;
 	}
 	*p = *given;
@@ -144,7 +164,7 @@ static void park(struct parked *given)
 	if (late) {
 		fuse_req_interrupt_func(req, NULL, NULL);
 		fuse_reply_err(req, EINTR);
-		free(p);
+		discard(p);
 	}
 }
 
@@ -162,8 +182,17 @@ void park_open(const struct call *c, fuse_req_t req, int64_t run, const struct f
 		.fresh = *wait});
 }
 
-static bool is_ready(const struct call *c, const struct parked *p)
+void park_object(const struct call *c, fuse_req_t req, const struct object_wait *wait, park_answer *answer_it, void *data)
 {
+	park(&(struct parked){.mount = c->mount, .req = req, .object = answer_it, .wait = *wait, .call = *c, .data = data});
+}
+
+static bool is_ready(const struct call *c, struct parked *p)
+{
+	if (p->object) {
+		p->result = engine_object_ready(c->mount->engine, &p->wait);
+		return p->result <= 0;
+	}
 	return p->opens ? engine_fresh(c->mount->engine, &p->fresh) : park_ready(c, p->run);
 }
 
@@ -201,7 +230,7 @@ void park_wake(struct mount *m, int64_t run)
 		/* Waits for a running interrupted(), which finds the entry gone and leaves it to us. */
 		fuse_req_interrupt_func(p->req, NULL, NULL);
 		answer(p);
-		free(p);
+		discard(p);
 	}
 }
 
@@ -266,7 +295,7 @@ void park_stop(struct mount *m)
 
 		fuse_req_interrupt_func(p->req, NULL, NULL);
 		fuse_reply_none(p->req); /* sends nothing, frees the request */
-		free(p);
+		discard(p);
 	}
 	m->park = NULL;
 	pthread_cond_destroy(&park->wake);

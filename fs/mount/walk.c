@@ -174,7 +174,7 @@ ino_t walk_parent_ino(struct ref r)
 	if (r.row == N_ROOT)
 		return NODE_ROOT_INO;
 	p.row = tree[r.row].parent;
-	if (!row_of_run(p.row) && p.row != N_BACKEND)
+	if (!row_of_run(p.row) && p.row != N_BACKEND && p.row != N_KERNEL)
 		p.id = p.sub = p.inc = 0;
 	else if (p.row != N_ATTEMPT)
 		p.sub = 0;

@@ -78,6 +78,26 @@ int draft_writers_alive(const struct shared_draft *d)
 	return alive;
 }
 
+void drafts_recount(struct shared *s)
+{
+	for (size_t i = 0; i < SHARED_DRAFTS; i++)
+		if (atomic_load(&s->draft[i].run) != 0)
+			atomic_store(&s->draft[i].open_writers, 0);
+	for (size_t i = 0; i < SHARED_HANDLES; i++) {
+		struct shared_handle *h = &s->handle[i];
+		uint64_t key = atomic_load(&h->key);
+
+		if (key == UINT64_MAX)
+			atomic_store(&h->key, 0); /* claimed, but never given out */
+		else if (key != 0) {
+			struct shared_draft *d = draft_slot(s, (int64_t)h->draft);
+
+			if (d)
+				atomic_fetch_add(&d->open_writers, 1);
+		}
+	}
+}
+
 void draft_wound(struct shared_draft *d, uint64_t key, bool killed)
 {
 	if (killed)

@@ -10,6 +10,9 @@ struct shared_draft *draft_slot_new(struct shared *s, int64_t run); /* NULL when
 /* Remember a writer; the dead make room; too many living ones count as unseen. pid 0: unseen. */
 void draft_writer(struct shared_draft *d, pid_t pid, uint64_t start);
 int draft_writers_alive(const struct shared_draft *d);
+/* Count the open writers of every draft anew, from the table of handles: a server that dies between the two
+ * changes of an open or a close leaves them apart. At the start of a server, before any request. */
+void drafts_recount(struct shared *s);
 void draft_wound(struct shared_draft *d, uint64_t key, bool killed);
 void draft_heal(struct shared_draft *d, uint64_t key);
 

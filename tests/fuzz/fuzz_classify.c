@@ -22,11 +22,16 @@ static void check(const struct classifier *c, enum end_cause cause, const char *
 	struct job_status end = {.state = JOB_ENDED, .cause = cause, .exit_code = 1};
 	struct diagnosis d;
 
-	classify(c, &end, log, log_len, notebook, notebook_len, &d);
+	struct classify_facts facts = {.end = &end, .log = log, .log_len = log_len,
+		.notebook = notebook, .notebook_len = notebook_len};
+
+	classify(c, &facts, &d);
 	check_line(d.exception, sizeof d.exception);
 	check_line(d.message, sizeof d.message);
 	check_line(d.where, sizeof d.where);
 	check_line(d.rule, sizeof d.rule);
+	for (size_t i = 0; i < PROOF_LINES; i++)
+		check_line(d.proof[i], sizeof d.proof[i]);
 	if (d.class == ERROR_NONE || d.class >= ERROR_CLASS_COUNT)
 		abort();
 }

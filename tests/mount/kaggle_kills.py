@@ -4,7 +4,8 @@ are kept, lost, late, doubled or refused. The fake service's own log is the judg
 usage: kaggle_kills.py MOUNT FAULT-FILE SERVICE-URL [MODE…]     prints a line a mode and a total; exit 1 on a failure
 
 The fault file (fs/base/fault.h) is shared with the running daemon: the target is set to "the k-th point from now", a
-folder is submitted, and k grows until a run ends without a death.
+folder is submitted, and k grows until a run ends without a death. The points of the mount itself are the business of
+deaths.py; here those of the store, of files made durable and of every call to the service count.
 """
 import http.client, json, mmap, os, struct, subprocess, sys, urllib.request
 
@@ -81,12 +82,12 @@ def one(mode, k):
     return hit
 
 
-def matrix(mode):
+def matrix(mode, first):
     fake("script", {"reset": ["faults", "runs", "log"], "faults": MODES[mode],
                     "default_run": {"queue_seconds": 0, "run_seconds": 0.2, "log": [[0.1, "x\n"]],
                                     "outputs": [{"name": "a.txt", "text": "x"}], "status": "COMPLETE"}})
     deaths = 0
-    for k in range(1, LIMIT, STEP):
+    for k in range(first, LIMIT, STEP):
         if not one(mode, k):
             break
         deaths += 1
@@ -156,7 +157,9 @@ def compare():
 
 failures, died_at = [], {}
 modes = sys.argv[4:] or list(MODES)
-total = sum(matrix(mode) for mode in modes)
+struct.pack_into("128s", fault, 88, b"kaggle. io. store. submit. collect.")
+# Steps of several points begin elsewhere in each mode, so that together they meet all.
+total = sum(matrix(mode, 1 + i % STEP) for i, mode in enumerate(modes))
 right, of = compare()
 leaks = fake("leaks")
 if leaks if isinstance(leaks, list) else leaks.get("leaks"):

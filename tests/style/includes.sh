@@ -22,6 +22,7 @@ forbid "base includes nothing above it" '^fs/base/' 'fs/(notebook|engine|page|mo
 forbid "notebook includes only base" '^fs/notebook/' 'fs/(engine|page|mount|tree|keeper|server)|backends/'
 forbid "engine includes neither page nor mount" '^fs/engine/' 'fs/(page|mount|tree|keeper|server)'
 forbid "page does not include mount" '^fs/page/' 'fs/(mount|tree|keeper|server)'
+forbid "fs knows Kaggle only through backend.h" '^fs/' 'backends/kaggle/'
 forbid "backends see base, backend.h, the configuration and the notebook reader" '^backends/' \
 	'fs/(page|mount|tree|keeper|server|engine/([abd-z]|c[a-np-z]|co[a-mo-z]))'
 # only HEADER-REGEX WHERE-REGEX COUNT: the files that include it are at most that many, all there.

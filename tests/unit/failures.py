@@ -343,6 +343,7 @@ says("network_timeout", "retry", "grpc._channel._InactiveRpcError", "<_InactiveR
 says("network_timeout", "retry", "OSError", "[Errno 101] Network is unreachable",
      "We couldn't connect to 'https://huggingface.co' to load this file", base=OSError)
 says("network_timeout", "retry", "huggingface_hub.errors.LocalEntryNotFoundError", "An error happened while trying to locate")
+says("network_timeout", "retry", "curl_cffi.requests.exceptions.DNSError", "Failed to perform, curl: (6) Could not resolve host: x")
 says("network_timeout", "retry", "anthropic.RateLimitError", "Error code: 429")
 says("code", "person", "requests.exceptions.HTTPError", "404 Client Error: Not Found for url: https://x/")
 
@@ -368,18 +369,18 @@ says("missing_dep", "person", "graphviz.backend.execute.ExecutableNotFound", "fa
 
 # ---- the machine ----
 
-says("infra", "retry", "nbclient.exceptions.DeadKernelError", "Kernel died", base=RuntimeError)
-says("infra", "person", "jupyter_client.kernelspec.NoSuchKernel", "No such kernel named julia", base=KeyError)
+says("kernel_died", "person", "nbclient.exceptions.DeadKernelError", "Kernel died", base=RuntimeError)
+says("kernelspec", "person", "jupyter_client.kernelspec.NoSuchKernel", "No such kernel named julia", base=KeyError)
 
 
-@case("infra", "person")
+@case("disk_full")
 def disk_full():
     with open("/dev/full", "wb", buffering=0) as f:
         f.write(b"x")
 
 
 says("infra", "retry", "OSError", "[Errno 5] Input/output error", base=OSError)
-says("infra", "backend", "RuntimeError", "Found no NVIDIA driver on your system.", "No CUDA GPUs are available",
+says("gpu", "backend", "RuntimeError", "Found no NVIDIA driver on your system.", "No CUDA GPUs are available",
      "CUDA error: no kernel image is available for execution on the device", base=RuntimeError)
 says("infra", "retry", "RuntimeError", "CUDA error: uncorrectable ECC error encountered", base=RuntimeError)
 
@@ -397,6 +398,91 @@ def interrupted():
     raise KeyboardInterrupt
 
 
+says("disk_full", "person", "RuntimeError", "[enforce fail at inline_container.cc:595] . PytorchStreamWriter failed writing file data/0: file write failed",
+     base=RuntimeError)
+says("kernelspec", "person", "ValueError", "No kernel name found in notebook and no override provided.", base=ValueError)
+
+
+@case("gpu", "backend")
+def no_driver():
+    import ctypes
+    ctypes.CDLL("libcuda.so.99")
+
+
+says("gpu", "backend", "numba.cuda.cudadrv.error.CudaSupportError", "Error at driver init:")
+
+
+# ---- permissions ----
+
+@case("access")
+def refused_by_the_service():
+    answering(403)
+
+
+says("access", "person", "kaggle_web_client.BackendError", "Unexpected response from the service. Response: {'errors': ['No user secrets "
+     "exist for kernel id 1 and label X.'], 'error': {'code': 5, 'details': []}, 'wasSuccessful': False}.")
+says("access", "person", "kaggle_secrets.CredentialError", "Service responded with error code 403. Please ensure you have access")
+says("access", "person", "OSError", "You are trying to access a gated repo.", "Could not find kaggle.json. Make sure it's located in",
+     base=OSError)
+says("access", "person", "huggingface_hub.errors.GatedRepoError", "401 Client Error. Cannot access gated repo for url https://x/")
+says("access", "person", "kagglesdk.exceptions.HTTPError", "403 Client Error: You must accept this competition's rules")
+says("code", "person", "ValueError", "403 rows have no label", base=ValueError)
+
+
+# ---- no network (the test judges these as of a job that had none) ----
+
+@case("no_internet")
+def name_without_network():
+    socket.getaddrinfo("no-such-host.invalid", 80)
+
+
+@case("no_internet")
+def page_without_network():
+    urllib.request.urlopen("http://no-such-host.invalid/", timeout=5)
+
+
+@case("no_internet")
+def installer_without_network():
+    import subprocess
+    raise subprocess.CalledProcessError(1, ["pip", "install", "-q", "timm"])
+
+
+@case("missing_dep")
+def installer():
+    import subprocess
+    raise subprocess.CalledProcessError(1, ["/usr/bin/python3", "-m", "pip", "install", "timm"])
+
+
+says("no_internet", "person", "requests.exceptions.ConnectionError", "HTTPSConnectionPool(host='x', port=443): Max retries exceeded with url: / "
+     "(Caused by NameResolutionError(\"<urllib3.connection.HTTPSConnection object>: Failed to resolve 'x'\"))")
+
+
+# ---- data ----
+
+@case("data", needs=("pandas",))
+def no_such_column():
+    import pandas
+    pandas.DataFrame({"Age": [1]})["Fare"]
+
+
+@case("data", needs=("pandas",))
+def nothing_in_it():
+    import pandas
+    pandas.read_csv(io.StringIO(""))
+
+
+@case("data", needs=("pandas",))
+def more_columns_than_names():
+    import pandas
+    frame = pandas.DataFrame({"a": [1], "b": [2]})
+    frame[["x", "y"]] = pandas.DataFrame({"a": [1], "b": [2], "c": [3]})
+
+
+says("data", "person", "RuntimeError", "mat1 and mat2 shapes cannot be multiplied (32x10 and 12x64)", base=RuntimeError)
+says("data", "person", "xgboost.core.XGBoostError", "[12:00:00] Check failed: valid: Label contains NaN, infinity or a value too large.")
+says("oom", "person", "subprocess.CalledProcessError", "Command '['train']' died with <Signals.SIGKILL: 9>.")
+
+
 # ---- the program ----
 
 @case("code")
@@ -409,8 +495,8 @@ def assertion():
     assert 1 == 2, "CUDA out of memory and MemoryError are only words here"
 
 
-@case("code", needs=("sklearn", "numpy"))
-def not_fitted():
+@case("data", needs=("sklearn", "numpy"))
+def gaps():
     import numpy
     from sklearn.linear_model import LogisticRegression
     LogisticRegression().fit(numpy.array([[float("nan")], [1.0]]), [0, 1])

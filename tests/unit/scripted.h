@@ -300,13 +300,18 @@ static int scripted_describe(struct backend_conn *c, struct strbuf *status, stru
 	return 0;
 }
 
+/* A test of things by name says which ones there are. */
+#ifndef SCRIPTED_OBJECTS
+#define SCRIPTED_OBJECTS NULL
+#endif
+
 #define SCRIPTED(word, bits)                                                                       \
 	{                                                                                          \
 		.api = BACKEND_API, .name = (word), .caps = (bits), .open = scripted_open,            \
 		.close = scripted_close, .submit = scripted_submit, .find = scripted_find,         \
 		.poll = scripted_poll, .fetch = scripted_fetch, .cancel = scripted_cancel,         \
 		.purge = scripted_purge,                                                           \
-		.describe = scripted_describe,                                                     \
+		.describe = scripted_describe, .objects = SCRIPTED_OBJECTS,                          \
 	}
 
 static const struct backend scripted_local = SCRIPTED("local", BACKEND_CANCEL | BACKEND_PUSHES);

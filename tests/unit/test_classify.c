@@ -38,14 +38,31 @@ static int close_rules(void **state)
 	return 0;
 }
 
-static struct diagnosis judge(enum end_cause cause, const char *text)
+/* A job that had the network. */
+static void classify_text(const struct classifier *c, const struct job_status *end, const char *log,
+	size_t log_len, const char *notebook, size_t notebook_len, struct diagnosis *out)
+{
+	struct classify_facts facts = {.end = end, .log = log, .log_len = log_len,
+		.notebook = notebook, .notebook_len = notebook_len};
+
+	classify(c, &facts, out);
+}
+
+static struct diagnosis judge_job(enum end_cause cause, const char *text, bool offline)
 {
 	struct job_status end = {
 		.state = JOB_ENDED, .cause = cause, .exit_code = cause == END_OK ? 0 : 1};
+	struct classify_facts facts = {
+		.end = &end, .offline = offline, .log = text, .log_len = strlen(text)};
 	struct diagnosis d;
 
-	classify(rules, &end, text, strlen(text), NULL, 0, &d);
+	classify(rules, &facts, &d);
 	return d;
+}
+
+static struct diagnosis judge(enum end_cause cause, const char *text)
+{
+	return judge_job(cause, text, false);
 }
 
 #define assert_class(d, word)                                                                      \
@@ -86,7 +103,7 @@ static struct diagnosis run_python(const char *program)
 	end.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 	end.signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
 	end.cause = end.signal ? END_SIGNAL : end.exit_code ? END_ERROR : END_OK;
-	classify(rules, &end, log.buf, log.len, NULL, 0, &d);
+	classify_text(rules, &end, log.buf, log.len, NULL, 0, &d);
 	return d;
 }
 
@@ -121,7 +138,7 @@ static unsigned judge_records(char *text)
 
 		if (sscanf(record, " %31s %15s %127s", class, next, name) != 3 || !body)
 			break;
-		d = judge(END_ERROR, body + 1);
+		d = judge_job(END_ERROR, body + 1, strcmp(class, "no_internet") == 0);
 		if (strcmp(error_class_words[d.class], class))
 			fail_msg("%s: %s instead of %s, by %s\n%s", name,
 				error_class_words[d.class], class, d.rule, body);
@@ -160,6 +177,19 @@ static void test_sentences(void **state)
 		{"Maximum weekly GPU quota of 30.00 hours reached.", "quota", NEXT_BACKEND},
 		{"Your notebook tried to use more time than is available", "time_limit",
 			NEXT_PERSON},
+		{"Your notebook was stopped because it exceeded the max allowed execution duration.",
+			"time_limit", NEXT_PERSON},
+		{"Your notebook tried to allocate more memory than is available. It has restarted.", "oom",
+			NEXT_PERSON},
+		{"Your notebook tried to use more disk space than is available.", "disk_full",
+			NEXT_PERSON},
+		{"DUE TO TIME LIMIT", "time_limit", NEXT_PERSON},
+		{"Kaggle Error", "infra", NEXT_RETRY},
+		{"Submission CSV Not Found", "code", NEXT_PERSON},
+		{"403 - Forbidden - You must accept this competition's rules", "access", NEXT_PERSON},
+		{"NoSuchKernel: no kernel named julia-1.9 is installed (installed: python3)",
+			"kernelspec", NEXT_PERSON},
+		{"Maximum batch GPU session count of 2 reached.", "quota", NEXT_BACKEND},
 		{"slurm: NODE_FAIL", "infra", NEXT_RETRY},
 		{"something nobody has seen", "unknown", NEXT_PERSON},
 	};
@@ -168,7 +198,7 @@ static void test_sentences(void **state)
 		struct diagnosis d;
 
 		snprintf(end.detail, sizeof end.detail, "%s", cases[i].detail);
-		classify(rules, &end, NULL, 0, NULL, 0, &d);
+		classify_text(rules, &end, NULL, 0, NULL, 0, &d);
 		assert_class(d, cases[i].class);
 		assert_int_equal(d.next, cases[i].next);
 		assert_string_equal(d.message, cases[i].detail);
@@ -313,7 +343,7 @@ static struct diagnosis judge_signal(int sig, const char *text)
 		.state = JOB_ENDED, .cause = END_SIGNAL, .signal = sig, .exit_code = -1};
 	struct diagnosis d;
 
-	classify(rules, &end, text, strlen(text), NULL, 0, &d);
+	classify_text(rules, &end, text, strlen(text), NULL, 0, &d);
 	return d;
 }
 
@@ -331,13 +361,13 @@ static void test_ends(void **state)
 	d = judge(END_TIME_LIMIT, handled);
 	assert_class(d, "time_limit");
 	d = judge(END_DISK, "");
-	assert_class(d, "infra");
+	assert_class(d, "disk_full");
 	d = judge(END_SETUP, "");
 	assert_class(d, "infra");
 	d = judge(END_SETUP, "Traceback (most recent call last):\n  File \"d.py\", line 3, in f\n"
 			     "ModuleNotFoundError: No module named 'ipykernel'\n");
 	assert_class(d, "missing_dep");
-	classify(rules, &lost, handled, strlen(handled), NULL, 0, &d);
+	classify_text(rules, &lost, handled, strlen(handled), NULL, 0, &d);
 	assert_class(d, "infra");
 	assert_int_equal(d.next, NEXT_RETRY);
 	d = judge_signal(SIGKILL, handled);
@@ -350,8 +380,8 @@ static void test_ends(void **state)
 	d = judge_signal(SIGSEGV, "");
 	assert_class(d, "code");
 	d = judge(END_ERROR, "training\nDeadKernelError: Kernel died\n");
-	assert_class(d, "infra");
-	assert_int_equal(d.next, NEXT_RETRY);
+	assert_class(d, "kernel_died");
+	assert_int_equal(d.next, NEXT_PERSON);
 	d = judge(END_ERROR, "terminate called after throwing an instance of "
 			     "'std::bad_alloc'\nDeadKernelError: Kernel died\n");
 	assert_class(d, "oom");
@@ -377,7 +407,7 @@ static struct diagnosis judge_notebook(
 	struct diagnosis d;
 
 	strbuf_addf(&nb, notebook_format, ename, evalue, traceback);
-	classify(rules, &end, log, strlen(log), nb.buf, nb.len, &d);
+	classify_text(rules, &end, log, strlen(log), nb.buf, nb.len, &d);
 	return d;
 }
 
@@ -435,10 +465,10 @@ static void test_real_notebook(void **state)
 	notebook = strchr(out.buf, '\x1e');
 	assert_non_null(notebook);
 	*notebook++ = 0;
-	classify(rules, &end, out.buf, strlen(out.buf), NULL, 0, &d);
+	classify_text(rules, &end, out.buf, strlen(out.buf), NULL, 0, &d);
 	assert_class(d, "missing_dep");
 	assert_string_equal(d.where, "In [1], line 3");
-	classify(rules, &end, out.buf, strlen(out.buf), notebook, strlen(notebook), &d);
+	classify_text(rules, &end, out.buf, strlen(out.buf), notebook, strlen(notebook), &d);
 	assert_class(d, "missing_dep");
 	assert_string_equal(d.exception, "ModuleNotFoundError");
 	assert_string_equal(d.where, "cell 3, line 3");
@@ -479,14 +509,14 @@ static void test_user_rules(void **state)
 		"mylib.errors.Busy: try again\n";
 
 	assert_int_equal(open_user("# mine\n\ninfra\tBusy\ttry\tretry\n", &c, NULL), 0);
-	classify(c, &end, text, strlen(text), NULL, 0, &d);
+	classify_text(c, &end, text, strlen(text), NULL, 0, &d);
 	assert_string_equal(d.rule, "user:3");
 	assert_class(d, "infra");
 	assert_int_equal(d.next, NEXT_RETRY);
 	classifier_close(c);
 	assert_int_equal(
 		open_user("quota\tmylib[.]errors[.]Busy\t\tbackend\ta[.]py\n", &c, NULL), 0);
-	classify(c, &end, text, strlen(text), NULL, 0, &d);
+	classify_text(c, &end, text, strlen(text), NULL, 0, &d);
 	assert_class(d, "quota");
 	classifier_close(c);
 	/* absent folder and file */
@@ -600,7 +630,7 @@ static void test_cut_anywhere(void **state)
 			struct diagnosis d;
 
 			memcpy(copy, text + from, to - from);
-			classify(rules, &end, copy, to - from, NULL, 0, &d);
+			classify_text(rules, &end, copy, to - from, NULL, 0, &d);
 			assert_true(d.class == ERROR_OOM || d.class == ERROR_CODE ||
 				    d.class == ERROR_UNKNOWN);
 		}

@@ -22,6 +22,7 @@ struct page {
 	uint64_t count, target;
 	uint32_t action, err;
 	char name[64];
+	char only[128];
 };
 
 static struct page *page;
@@ -68,6 +69,18 @@ static void counts(void **state)
 	assert_int_equal(fault_point("three"), 0);
 	assert_int_equal(page->count, 3);
 	assert_string_equal(page->name, "two");
+}
+
+static void counts_what_is_meant(void **state)
+{
+	arm(2, 2, ENOSPC);
+	strcpy(page->only, "store. io.");
+	assert_int_equal(fault_point("request.read"), 0);
+	assert_int_equal(fault_point("io.write"), 0);
+	assert_int_equal(fault_point("storehouse"), 0);
+	assert_int_equal(page->count, 1);
+	assert_int_equal(fault_point("store.commit"), -ENOSPC);
+	assert_string_equal(page->name, "store.commit");
 }
 
 static void fails_once(void **state)
@@ -186,7 +199,7 @@ static void durable_write_killed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(counts),
+		cmocka_unit_test(counts), cmocka_unit_test(counts_what_is_meant),
 		cmocka_unit_test(fails_once),
 		cmocka_unit_test(kills),
 		cmocka_unit_test(many_processes_one_hit),

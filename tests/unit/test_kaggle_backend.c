@@ -260,7 +260,9 @@ static void poll_says_what_kaggle_says(void **state)
 	} cases[] = {
 		{KAGGLE_QUEUED, "", JOB_PENDING, END_NONE}, {KAGGLE_RUNNING, "", JOB_RUNNING, END_NONE},
 		{KAGGLE_CANCEL_REQUESTED, "", JOB_RUNNING, END_NONE}, {KAGGLE_COMPLETE, "", JOB_ENDED, END_OK},
-		{KAGGLE_CANCELLED, "", JOB_ENDED, END_CANCELLED}, {KAGGLE_ERROR, "", JOB_ENDED, END_ERROR},
+		{KAGGLE_CANCELLED, "", JOB_ENDED, END_CANCELLED},
+		{KAGGLE_CANCELLED, "Cancelled by alice.", JOB_ENDED, END_CANCELLED},
+		{KAGGLE_CANCELLED, "It exceeded the max allowed execution duration.", JOB_ENDED, END_TIME_LIMIT}, {KAGGLE_ERROR, "", JOB_ENDED, END_ERROR},
 		{KAGGLE_ERROR, "It exceeded the max allowed execution duration.", JOB_ENDED, END_TIME_LIMIT},
 		{KAGGLE_ERROR, "Your notebook tried to allocate more memory than is available.", JOB_ENDED, END_MEMORY},
 		{KAGGLE_ERROR, "Your notebook ran out of disk space", JOB_ENDED, END_DISK},

@@ -1,6 +1,7 @@
 /* How much at once, and how much a week: parallel_versions, quota_hours, and threads that submit together. */
 #include "tests/unit/kaggle_fixture.h"
 
+#include <inttypes.h>
 #include <pthread.h>
 
 #include "backends/kaggle/ledger.h"
@@ -202,8 +203,8 @@ static void write_ledger(struct kaggle_fixture *f, int64_t hours_ago, int64_t ho
 	char text[300];
 	int64_t from = clock_wall_ns() / NS_PER_S - hours_ago * 3600;
 
-	snprintf(text, sizeof(text), "alice/older-run/v1 gpu %lld %lld\n%s", (long long)from,
-		(long long)(from + hours * 3600), more);
+	snprintf(text, sizeof(text), "alice/older-run/v1 gpu %" PRId64 " %" PRId64 "\n%s", from,
+		from + hours * 3600, more);
 	folder_write(&f->folder, "kaggle/ledger", text);
 }
 
@@ -235,7 +236,7 @@ static void last_weeks_hours_do_not_count(void **state)
 	struct kaggle_fixture *f = *state;
 
 	configure(f, "{\"kaggle\": {\"quota_hours\": 10}}");
-	write_ledger(f, 24 * 8, 9, "");
+	write_ledger(f, 192, 9, "");
 	gpu_job(f, 10);
 	assert_int_equal(kf_submit(f), 0);
 }

@@ -184,6 +184,28 @@ static void drafts_know_their_writers(void **state)
 	assert_true(atomic_load(&d->flags) & DRAFT_UNSEEN);
 }
 
+/* A server died between a handle and its count, in either order, or with a handle just claimed. */
+static void open_writers_are_counted_anew(void **state)
+{
+	struct fixture *f = *state;
+	struct shared *s = f->m.shared;
+	struct shared_draft *a = draft_slot_new(s, 7), *b = draft_slot_new(s, 8);
+
+	atomic_store(&a->open_writers, 3);
+	atomic_store(&s->handle[5].key, 100);
+	s->handle[5].draft = 8;
+	atomic_store(&s->handle[6].key, 102);
+	s->handle[6].draft = 8;
+	atomic_store(&s->handle[7].key, 104);
+	s->handle[7].draft = 9; /* submitted meanwhile */
+	atomic_store(&s->handle[8].key, UINT64_MAX);
+	drafts_recount(s);
+	assert_int_equal(atomic_load(&a->open_writers), 0);
+	assert_int_equal(atomic_load(&b->open_writers), 2);
+	assert_int_equal(atomic_load(&s->handle[8].key), 0);
+	assert_int_equal(atomic_load(&s->handle[7].key), 104);
+}
+
 static void the_dead_make_room(void **state)
 {
 	struct fixture *f = *state;
@@ -310,7 +332,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(layout_is_checked), TEST(journal_answers_again), TEST(journal_gives_up_the_oldest),
 		TEST(ring_is_bounded_and_ordered), TEST(ring_skips_a_hole), TEST(polls_are_told_once),
-		TEST(poison_is_counted), TEST(drafts_know_their_writers), TEST(the_dead_make_room),
+		TEST(poison_is_counted), TEST(drafts_know_their_writers),
+		TEST(open_writers_are_counted_anew), TEST(the_dead_make_room),
 		TEST(wounds_heal_one_by_one), TEST(nodes_have_paths), TEST(nodes_are_freed_upwards),
 		TEST(a_rename_moves_the_node), TEST(a_replaced_node_is_detached), TEST(many_nodes),
 	};

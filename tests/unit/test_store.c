@@ -201,6 +201,8 @@ static void an_older_schema(void **state)
 	a.pub.run = id;
 	assert_int_equal(db_exec(store_db(f->store), NULL, "DROP TABLE leftover", ""), 0);
 	assert_int_equal(db_exec(store_db(f->store), NULL, "ALTER TABLE event DROP COLUMN at", ""), 0);
+	assert_int_equal(db_exec(store_db(f->store), NULL, "DROP TABLE object", ""), 0);
+	assert_int_equal(db_exec(store_db(f->store), NULL, "ALTER TABLE run DROP COLUMN error_lines", ""), 0);
 	assert_int_equal(db_exec(store_db(f->store), NULL, "PRAGMA user_version = 2", ""), 0);
 	store_close(f->store);
 	assert_int_equal(store_open(f->folder.path, 1, &f->store, NULL), 0);

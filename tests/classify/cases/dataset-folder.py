@@ -1,0 +1,4 @@
+# class: dataset_missing
+# shows: /kaggle/input/images
+import os
+os.listdir("/kaggle/input/images")

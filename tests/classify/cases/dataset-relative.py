@@ -1,0 +1,3 @@
+# class: dataset_missing
+# shows: No such file or directory: '../input/prices.csv'
+open("../input/prices.csv")

@@ -1,0 +1,3 @@
+# class: code
+# shows: ^KeyError: 'Adj'
+{"Close": 1}["Adj"]

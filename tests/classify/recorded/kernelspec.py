@@ -1,0 +1,4 @@
+# class: kernelspec
+# shows: ^ValueError: No kernel name found in notebook and no override provided.$
+# kernelspec: none
+print(1)
