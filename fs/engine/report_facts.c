@@ -221,7 +221,7 @@ static int diagnose(struct engine *e, const struct classifier *c, int64_t run, i
 	facts.notebook = notebook.len ? notebook.buf : NULL;
 	facts.notebook_len = notebook.len;
 	classify(c, &facts, &f->why);
-	return r;
+	return 0;
 }
 
 static int copy_attempt(const struct attempt *a, struct attempt *out)
