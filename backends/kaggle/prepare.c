@@ -206,7 +206,7 @@ static bool usable_token(const char *token)
 {
 	size_t n = strspn(token, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.");
 
-	return token[n] == '\0' && n < TOKEN_MAX;
+	return n < TOKEN_MAX && token[n] == '\0';
 }
 
 int push_prepare(const struct job *job, const char *user, struct push *p, struct why *why)
