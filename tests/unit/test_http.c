@@ -175,7 +175,8 @@ static void test_no_answer(void **state)
 	}
 	g = call_with(web.client,
 		(struct http_request){.method = "GET", .url = url_at(url, web.rude, "/x")});
-	expect(&g, -EUCLEAN, 0);
+	/* Its reset races with the request: before it, nothing was sent. */
+	expect(&g, g.r.sent ? -EUCLEAN : -EAGAIN, 0);
 	release(&g);
 }
 
