@@ -31,7 +31,8 @@ struct world {
 	pthread_t thread;
 	struct strbuf answers[ANSWERS];
 	struct strbuf requests[ANSWERS]; /* heads */
-	int given, count;
+	int given;
+	_Atomic int count; /* requests read; each before its answer is sent */
 	char url[64];
 };
 
@@ -69,12 +70,19 @@ static void *serve(void *arg)
 		int n = w->count < w->given ? w->count : -1;
 
 		read_request(fd, n >= 0 ? &w->requests[n] : &none);
+		w->count++;
 		if (n >= 0)
 			io_write_all(fd, w->answers[n].buf, w->answers[n].len);
-		w->count++;
 		close(fd);
 	}
 	return NULL;
+}
+
+/* What came with request i, which has been answered. */
+static const char *seen(struct world *w, int i)
+{
+	assert_true(w->count > i);
+	return w->requests[i].buf;
 }
 
 static void open_port(struct world *w)
@@ -178,10 +186,10 @@ static void test_rest_of_another_file(void **state)
 	go(w);
 	expect(download(w, 100), 0, &w->why);
 	file_is(w, "bbbbbbbb");
-	assert_non_null(strstr(w->requests[1].buf, "Range: bytes=4-"));
-	assert_non_null(strstr(w->requests[1].buf, "If-Range: \"a\""));
-	assert_null(strstr(w->requests[2].buf, "Range:"));
-	assert_null(strstr(w->requests[0].buf, "Authorization"));
+	assert_non_null(strstr(seen(w, 1), "Range: bytes=4-"));
+	assert_non_null(strstr(seen(w, 1), "If-Range: \"a\""));
+	assert_null(strstr(seen(w, 2), "Range:"));
+	assert_null(strstr(seen(w, 0), "Authorization"));
 }
 
 static void test_rest_in_pieces(void **state)
@@ -268,8 +276,8 @@ static void test_session_numbers(void **state)
 			&w->why);
 	assert_int_equal(w->count, 6);
 	expect(kaggle_cancel_session(w->k, "alice/demo-run", 3, in_seconds(20), &w->why), 0, &w->why);
-	assert_non_null(strstr(w->requests[6].buf, "GET /api/v1/kernels/output/download/alice/demo-run?versionNumber=3 "));
-	assert_non_null(strstr(w->requests[7].buf, "{\"kernelSessionId\":77}"));
+	assert_non_null(strstr(seen(w, 6), "GET /api/v1/kernels/output/download/alice/demo-run?versionNumber=3 "));
+	assert_non_null(strstr(seen(w, 7), "{\"kernelSessionId\":77}"));
 }
 
 /* What is sent is what the official client sends: no defaults but those that it always sends. */
@@ -286,14 +294,14 @@ static void test_request_as_the_official_client(void **state)
 	go(w);
 	expect(kaggle_save_kernel(w->k, &p, in_seconds(20), &pushed, &w->why), 0, &w->why);
 	kaggle_pushed_release(&pushed);
-	assert_string_equal(strstr(w->requests[0].buf, "\r\n\r\n") + 4,
+	assert_string_equal(strstr(seen(w, 0), "\r\n\r\n") + 4,
 		"{\"slug\":\"alice/demo-run\",\"newTitle\":\"Demo run\",\"text\":\"x\",\"language\":\"python\","
 		"\"kernelType\":\"script\",\"datasetDataSources\":[\"alice/demo-data\"],\"isPrivate\":true,"
 		"\"enableGpu\":false,\"enableTpu\":false,\"enableInternet\":true,\"sessionTimeoutSeconds\":600}");
-	assert_non_null(strstr(w->requests[0].buf, "POST /api/v1/kernels.KernelsApiService/SaveKernel HTTP/1.1\r\n"));
-	assert_non_null(strstr(w->requests[0].buf,
+	assert_non_null(strstr(seen(w, 0), "POST /api/v1/kernels.KernelsApiService/SaveKernel HTTP/1.1\r\n"));
+	assert_non_null(strstr(seen(w, 0),
 		"Authorization: Basic YWxpY2U6MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=\r\n"));
-	assert_non_null(strstr(w->requests[0].buf, "User-Agent: kexec/"));
+	assert_non_null(strstr(seen(w, 0), "User-Agent: kexec/"));
 }
 
 static int no_event(void *arg, const char *stream, double seconds, const char *text, size_t len)
@@ -371,10 +379,10 @@ static void test_upload_that_never_ends(void **state)
 	expect(kaggle_upload(w->k, "DATASET", w->home.homefd, "u", NULL, in_seconds(30), &token, &w->why), 0,
 		&w->why);
 	assert_string_equal(token.buf, "T");
-	assert_non_null(strstr(w->requests[2].buf, "Content-Range: bytes 4-9/10\r\n"));
-	assert_string_equal(strstr(w->requests[2].buf, "\r\n\r\n") + 4, "456789");
-	assert_null(strstr(w->requests[3].buf, "Content-Range"));
-	assert_null(strstr(w->requests[1].buf, "Authorization"));
+	assert_non_null(strstr(seen(w, 2), "Content-Range: bytes 4-9/10\r\n"));
+	assert_string_equal(strstr(seen(w, 2), "\r\n\r\n") + 4, "456789");
+	assert_null(strstr(seen(w, 3), "Content-Range"));
+	assert_null(strstr(seen(w, 1), "Authorization"));
 }
 
 #define T(f) cmocka_unit_test_setup_teardown(f, begin, end)
