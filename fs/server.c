@@ -263,6 +263,7 @@ static void stop_server(struct server *s)
 
 	loop_join(s->loop);
 	drafts_stop(m);
+	park_halt(m);
 	engine_close(m->engine);
 	m->engine = NULL;
 	park_stop(m);

@@ -279,7 +279,7 @@ int park_start(struct mount *m)
 	return -pthread_create(&park->thread, NULL, tick, m);
 }
 
-void park_stop(struct mount *m)
+void park_halt(struct mount *m)
 {
 	struct park *park = m->park;
 
@@ -290,6 +290,14 @@ void park_stop(struct mount *m)
 	pthread_cond_signal(&park->wake);
 	pthread_mutex_unlock(&park->lock);
 	pthread_join(park->thread, NULL);
+}
+
+void park_stop(struct mount *m)
+{
+	struct park *park = m->park;
+
+	if (!park)
+		return;
 	while (park->list) {
 		struct parked *p = take(park, &park->list);
 

@@ -16,9 +16,11 @@
 #include "fs/mount/mount.h"
 
 int park_start(struct mount *m);
+/* Its own thread ends, before the engine that it asks is closed; others may still call park_wake(). */
+void park_halt(struct mount *m);
 /*
- * The threads of the loop have ended. Nothing is answered any more; what waits is sent again to the next
- * server (or ends with the mount).
+ * After park_halt(); the threads of the loop and of the engine have ended. Nothing is answered any more;
+ * what waits is sent again to the next server (or ends with the mount).
  */
 void park_stop(struct mount *m);
 /* Answer this read of runs/<run>/wait at once or later. Takes the request over. */
